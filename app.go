@@ -1,0 +1,309 @@
+package authcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
+
+	"github.com/authcode-go/authcode/internal/flight"
+)
+
+// App is an app registration: it signs users in and keeps their grants. Make one per process; it serves all users, and all
+// its methods are safe for concurrent use. Grants live in memory, one process's: they end with it.
+type App struct {
+	auth          ClientAuth
+	clientID      string
+	onEvent       func(context.Context, Event)
+	pipeline      runtime.Pipeline
+	redirectURI   string
+	retry         policy.RetryOptions // of a refresh
+	sealer        Sealer
+	signInTenants []string
+	site          site
+	tenants       tenants
+	tracer        tracing.Tracer
+
+	keys        keyRing
+	redemptions flight.Shared[redemption, *AuthorizationCodeCredential]
+	registry    registry
+	trusts      trusts
+	lifespan
+}
+
+// AppOptions are the optional parts of [NewApp]. The zero value is safe: Entra ID's public cloud, one tenant, in memory.
+type AppOptions struct {
+	// ClientOptions are azcore's: Cloud (the authority), Transport, Retry, Telemetry, TracingProvider and policies. Token
+	// endpoint bodies are never logged, whatever Logging says. Policies see the requests, secrets included.
+	azcore.ClientOptions
+
+	// AdditionallyAllowedTenants are the tenants that a call may name besides the App's own, "*" for any. Empty: no other.
+	AdditionallyAllowedTenants []string
+	// Endpoints are those of a server that is not laid out as Entra ID is. nil: derived from authority and tenant.
+	Endpoints *Endpoints
+	// OnEvent is told what happens to grants, for metrics and logs. It is called from the goroutine that did the work, must
+	// be quick, and may not call back into the App. A panic in it is contained. nil: nobody is told.
+	OnEvent func(context.Context, Event)
+	// Sealer seals flows (SealFlow). nil: a random key of this process, so that a callback must reach the process that began
+	// its flow. Give all replicas the same.
+	Sealer Sealer
+	// SignInTenants are the directories, by ID, whose users may sign in at "common" or "organizations", where any directory in
+	// the world can answer. Required there, "*" for any; an error elsewhere.
+	SignInTenants []string
+}
+
+// NewApp makes an App of an app registration.
+//
+//   - tenantID is the directory whose users sign in: its ID, a domain, "organizations" or "common"; "adfs" for AD FS. It may
+//     be empty with own Endpoints.
+//   - clientID is the application (client) ID.
+//   - redirectURI is where the server sends the browser back to, registered for the app.
+//   - auth is how the app proves itself; an app without proof says so with PublicAuth.
+//
+// No request is sent. Invalid arguments are errors that name the argument. Close the App when the process ends.
+func NewApp(tenantID, clientID, redirectURI string, auth ClientAuth, options *AppOptions) (*App, error) {
+	if options == nil {
+		options = &AppOptions{}
+	}
+	if auth == nil {
+		return nil, errors.New("authcode: no client authentication: use SecretAuth, CertificateAuth or AssertionAuth, or PublicAuth for an app that has none")
+	}
+	app, err := newApp(appConfig{
+		tenantID:      tenantID,
+		clientID:      clientID,
+		redirectURI:   redirectURI,
+		auth:          auth,
+		client:        options.ClientOptions,
+		additional:    options.AdditionallyAllowedTenants,
+		endpoints:     options.Endpoints,
+		onEvent:       options.OnEvent,
+		sealer:        options.Sealer,
+		signInTenants: options.SignInTenants,
+	})
+	if err == nil {
+		err = app.checkSignInTenants()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("authcode: %w", err)
+	}
+	return app, nil
+}
+
+// appConfig is what NewApp and NewAuthorizationCodeCredential have in common.
+type appConfig struct {
+	tenantID, clientID, redirectURI string
+	auth                            ClientAuth
+	client                          azcore.ClientOptions
+	additional                      []string
+	endpoints                       *Endpoints
+	onEvent                         func(context.Context, Event)
+	sealer                          Sealer
+	signInTenants                   []string
+}
+
+func newApp(c appConfig) (*App, error) {
+	a := &App{
+		auth:          c.auth,
+		clientID:      c.clientID,
+		onEvent:       c.onEvent,
+		redirectURI:   c.redirectURI,
+		retry:         refreshRetry(c.client.Retry),
+		sealer:        c.sealer,
+		signInTenants: append([]string(nil), c.signInTenants...),
+	}
+	if err := a.setSite(c); err != nil {
+		return nil, err
+	}
+	for _, check := range []func() error{
+		func() error { return checkClientID(c.clientID) },
+		func() error { return c.auth.check() },
+		func() error { return checkRedirectURI(c.redirectURI, isPublic(c.auth)) },
+	} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	if a.sealer == nil {
+		a.sealer = newProcessSealer()
+	}
+	a.lifespan.begin()
+	a.tracer = c.client.TracingProvider.NewTracer(moduleName, version)
+	a.pipeline = newPipeline(c.client)
+	return a, nil
+}
+
+func (a *App) setSite(c appConfig) error {
+	var err error
+	if a.tenants, err = newTenants(c.tenantID, c.additional, c.endpoints); err != nil {
+		return err
+	}
+	if c.endpoints != nil {
+		own := *c.endpoints
+		a.site.own = &own
+		return own.check()
+	}
+	a.site.host, err = authorityHost(c.client.Cloud)
+	return err
+}
+
+func (a *App) checkSignInTenants() error {
+	multi := a.site.own == nil && isMultiTenant(a.tenants.home)
+	switch {
+	case multi && len(a.signInTenants) == 0:
+		return fmt.Errorf("at %q any directory in the world can answer: name in SignInTenants whose users may sign in, or \"*\" for all", a.tenants.home)
+	case !multi && len(a.signInTenants) > 0:
+		return fmt.Errorf("SignInTenants is for %q and %q; the tenant %s lets in its own users alone", tenantCommon, tenantOrganizations, quoted(a.tenants.home))
+	}
+	for _, tenantID := range a.signInTenants {
+		if tenantID != "*" && !guidPattern.MatchString(tenantID) {
+			return fmt.Errorf("invalid SignInTenants %s: give tenant IDs, which is what tokens name, or \"*\"", quoted(tenantID))
+		}
+	}
+	return nil
+}
+
+// newPipeline is azcore's pipeline with this package's transport and User-Agent, and without what could show a token.
+func newPipeline(given azcore.ClientOptions) runtime.Pipeline {
+	options := given
+	options.Logging.IncludeBody = false
+	options.Transport = newTransport(given.Transport)
+	options.Telemetry.Disabled = true // azcore's header names an Azure SDK module, which this is not
+	options.APIVersion = ""
+	return runtime.NewPipeline(moduleName, version, runtime.PipelineOptions{
+		PerCall: []policy.Policy{userAgentPolicy{userAgent(given.Telemetry)}},
+		Tracing: runtime.TracingOptions{Namespace: "Microsoft.Entra"},
+	}, &options)
+}
+
+const maxApplicationID = 24 // as azcore's
+
+func userAgent(telemetry policy.TelemetryOptions) string {
+	if telemetry.Disabled {
+		return ""
+	}
+	agent := "authcode/" + strings.TrimPrefix(version, "v")
+	id := strings.ReplaceAll(telemetry.ApplicationID, " ", "/")
+	if id == "" || !isVSCHAR(id) {
+		return agent
+	}
+	return id[:min(len(id), maxApplicationID)] + " " + agent
+}
+
+// Credential gives the credential of an account (Account.ID): the same one each time while it is held, so that it can be asked
+// for at every request. No request is made. If the account has no grant here, GetToken gives an *AuthenticationRequiredError
+// wrapping ErrUnknownAccount, until the user signs in.
+func (a *App) Credential(accountID string) *AuthorizationCodeCredential {
+	return a.registry.find(a, accountID)
+}
+
+// ImportRefreshToken takes over a refresh token that another system got for this same app registration: it redeems it for
+// scopes (of one resource; none: openid, profile and offline_access), verifies the ID token if one comes, and keeps the
+// grant. Errors are Redeem's; the refresh token is spent only if the server rotates it.
+func (a *App) ImportRefreshToken(ctx context.Context, refreshToken string, scopes ...string) (*AuthorizationCodeCredential, error) {
+	switch {
+	case ctx == nil:
+		return nil, errors.New("authcode: the context is nil: pass the request's context, or context.Background()")
+	case a.isClosed():
+		return nil, ErrClosed
+	case refreshToken == "" || len(refreshToken) > maxTokenBytes || !isVSCHAR(refreshToken): // RFC 6749 appendix A.17
+		return nil, errors.New("authcode: the refresh token is empty, too long, or holds control or non-ASCII characters: pass it as it was issued")
+	}
+	if len(scopes) == 0 {
+		scopes = reservedScopes
+	}
+	q, err := a.newQuery(policy.TokenRequestOptions{Scopes: scopes})
+	if err != nil {
+		return nil, fmt.Errorf("authcode: %w", err)
+	}
+	ctx, release := a.callContext(ctx)
+	defer release()
+	trust, err := a.trustOf(ctx, q.key.tenant)
+	if err != nil {
+		return nil, err
+	}
+	if err := pauses.wait(ctx, a.site.endpointsOf(q.key.tenant).Token); err != nil {
+		return nil, err
+	}
+	return inFlight(ctx, a, func(ctx context.Context) (*AuthorizationCodeCredential, error) {
+		return a.importToken(ctx, refreshToken, q, trust)
+	})
+}
+
+func (a *App) importToken(ctx context.Context, refreshToken string, q query, t *trust) (*AuthorizationCodeCredential, error) {
+	form := a.newForm("refresh_token", q.scopes)
+	form.Set("refresh_token", refreshToken)
+	began := time.Now()
+	answer, failed := a.post(ctx, tokenRequest{doing: "importing the refresh token", form: form, tenantID: q.key.tenant, timeout: refreshWindow})
+	var c *AuthorizationCodeCredential
+	var account Account
+	var err error
+	if failed != nil {
+		err = codeError(q, failed, false)
+	} else {
+		if answer.refreshToken == "" { // RFC 6749 section 6: none means go on with the old
+			answer.refreshToken = refreshToken
+		}
+		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, "", q.key.tenant}, "")
+	}
+	event := Event{Kind: EventImport, Duration: time.Since(began), Err: err, TenantID: q.key.tenant}
+	if err == nil {
+		event.GrantedScope = answer.scope
+	}
+	a.emit(ctx, event, account.ID)
+	return c, err
+}
+
+// Forget removes an account's grant from this App: the user signs out, or withdraws what they allowed. A refresh in flight does
+// not bring it back. It is idempotent; the server is not told (end its session with SignOutURL, and revoke at Entra with Microsoft
+// Graph's revokeSignInSessions). Errors: ErrClosed, the context's.
+func (a *App) Forget(ctx context.Context, accountID string) error {
+	switch {
+	case ctx == nil:
+		return errors.New("authcode: the context is nil: pass the request's context, or context.Background()")
+	case a.isClosed():
+		return ErrClosed
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	a.registry.forget(accountID)
+	a.emit(ctx, Event{Kind: EventForget, TenantID: a.tenants.home}, accountID)
+	return nil
+}
+
+// RedirectURI is the one given to NewApp.
+func (a *App) RedirectURI() string { return a.redirectURI }
+
+// Sealer is the effective one, for packages built on App: the one given to NewApp, else a random key of this process.
+func (a *App) Sealer() Sealer { return a.sealer }
+
+// Close stops background work, cancels requests in flight, releases those who wait, and drops all tokens from memory; later calls
+// give ErrClosed. It is idempotent, may be called at any time, waits at most a second for what it cancelled, and always returns
+// nil.
+func (a *App) Close() error {
+	if !a.lifespan.end() {
+		return nil
+	}
+	for _, c := range a.registry.all() {
+		c.grant.drop()
+	}
+	a.lifespan.wait()
+	return nil
+}
+
+const appText = "authcode.App(" + mask + ")"
+
+// Format prints no secret, for every verb.
+func (a *App) Format(state fmt.State, verb rune) { formatAs(state, verb, appText) }
+
+// MarshalJSON gives no secret.
+func (a *App) MarshalJSON() ([]byte, error) { return marshalAs(appText) }
+
+// LogValue gives no secret to slog.
+func (a *App) LogValue() slog.Value { return slog.StringValue(appText) }

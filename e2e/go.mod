@@ -1,0 +1,7 @@
+module github.com/authcode-go/authcode/e2e
+
+go 1.26.0
+
+require github.com/authcode-go/authcode v0.0.0
+
+replace github.com/authcode-go/authcode => ..

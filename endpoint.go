@@ -1,0 +1,314 @@
+package authcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+)
+
+// tokenRequest is one request to a token endpoint (RFC 6749 section 3.2).
+type tokenRequest struct {
+	doing    string // for errors: "redeeming the authorization code"
+	tenantID string
+	form     url.Values // without client authentication
+	mailbox  string     // "uid@utid": lets Entra route the request to the user's region; "": not known
+	once     bool       // a code: never sent twice, and whether it was sent at all matters
+	timeout  time.Duration
+}
+
+// fate is what became of a request that gave no token.
+type fate int
+
+const (
+	answered fate = iota // the server looked at it and refused it, or its answer cannot be used
+	unsent               // refused before it was looked at: nothing is spent
+	lost                 // it may have been processed: nobody knows
+)
+
+// failure is a token request that gave no token.
+type failure struct {
+	fate fate
+	err  error // *AuthenticationFailedError, or the client assertion's error
+}
+
+// server gives the error the server answered with, or nil.
+func (f *failure) server() *AuthenticationFailedError {
+	if failed, ok := errors.AsType[*AuthenticationFailedError](f.err); ok && failed.Code != "" {
+		return failed
+	}
+	return nil
+}
+
+// post is the only place that sends a token request.
+func (a *App) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	endpoints := a.site.endpointsOf(r.tenantID)
+	proof := &authRequest{
+		clientID: a.clientID,
+		tokenURL: endpoints.Token,
+		adfs:     a.site.own == nil && isADFS(r.tenantID),
+		form:     r.form,
+		header:   http.Header{},
+	}
+	if err := a.auth.apply(ctx, proof); err != nil {
+		return nil, &failure{unsent, fmt.Errorf("authcode: %s: %w", r.doing, a.redactorFor(r.form, nil).error(err))}
+	}
+	x := &exchange{
+		doing:    r.doing + " at " + hostOf(endpoints.Token),
+		redactor: sync.OnceValue(func() redactor { return a.redactorFor(r.form, proof.secrets) }),
+		sent:     &sentState{},
+	}
+	answer, failed := x.do(func() (*http.Response, error) { return a.send(ctx, endpoints.Token, r, proof.header, x) })
+	if failed != nil {
+		if e, ok := errors.AsType[*AuthenticationFailedError](failed.err); ok {
+			pauses.begin(endpoints.Token, e)
+		}
+	}
+	return answer, failed
+}
+
+func (a *App) send(ctx context.Context, tokenURL string, r tokenRequest, header http.Header, x *exchange) (*http.Response, error) {
+	ctx = context.WithValue(ctx, tokenCallKey{}, tokenCall{sent: x.sent, redactor: x.redactor})
+	ctx = withoutCallersHTTP(ctx, a.retryFor(r.once))
+	req, err := runtime.NewRequest(ctx, http.MethodPost, tokenURL)
+	if err != nil {
+		return nil, err
+	}
+	body := streaming.NopCloser(strings.NewReader(r.form.Encode()))
+	if err := req.SetBody(body, "application/x-www-form-urlencoded"); err != nil {
+		return nil, err
+	}
+	// Without GetBody net/http never repeats the POST on another connection by itself.
+	req.Raw().GetBody = nil
+	h := req.Raw().Header
+	h.Set("Accept", "application/json")
+	h.Set("Client-Request-Id", newUUID())
+	if r.mailbox != "" {
+		h.Set("X-Anchormailbox", "Oid:"+r.mailbox)
+	}
+	for name := range header {
+		h.Set(name, header.Get(name))
+	}
+	return a.pipeline.Do(req)
+}
+
+// withoutCallersHTTP takes away what azcore lets a caller hang on a context for its own request: a captured response
+// would be a captured token, and our retries are not the caller's.
+func withoutCallersHTTP(ctx context.Context, retry policy.RetryOptions) context.Context {
+	ctx = policy.WithHTTPHeader(ctx, http.Header{})
+	ctx = policy.WithCaptureResponse(ctx, new(*http.Response))
+	return policy.WithRetryOptions(ctx, retry)
+}
+
+// retryFor gives the pipeline's retries. A code is never sent twice: RFC 6749 section 4.1.2 has the server revoke
+// what it gave for one that is. A refresh follows ClientOptions.Retry, except that 429 and 503 are the pause's.
+func (a *App) retryFor(once bool) policy.RetryOptions {
+	if once {
+		return policy.RetryOptions{MaxRetries: -1}
+	}
+	return a.retry
+}
+
+// refreshRetry makes a user's retry options those of a refresh.
+func refreshRetry(given policy.RetryOptions) policy.RetryOptions {
+	retry := given
+	if retry.RetryDelay < 0 {
+		// Documented as no delay, but azcore then waits for MaxRetryDelay.
+		retry.RetryDelay = time.Nanosecond
+	}
+	if retry.StatusCodes == nil {
+		retry.StatusCodes = []int{http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout}
+	}
+	retry.StatusCodes = slices.DeleteFunc(slices.Clone(retry.StatusCodes), isThrottle)
+	if should := given.ShouldRetry; should != nil {
+		retry.ShouldRetry = func(resp *http.Response, err error) bool {
+			return (resp == nil || !isThrottle(resp.StatusCode)) && should(resp, err)
+		}
+	}
+	return retry
+}
+
+func isThrottle(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
+func (a *App) redactorFor(form url.Values, more []string) redactor {
+	secrets := append([]string{secretOf(a.auth)}, more...)
+	for _, name := range []string{"code", "refresh_token", "code_verifier", "client_secret", "client_assertion"} {
+		secrets = append(secrets, form.Get(name))
+	}
+	return newRedactor(secrets...)
+}
+
+// exchange turns what came back from one request into an answer or a failure.
+type exchange struct {
+	doing    string
+	redactor func() redactor
+	sent     *sentState
+}
+
+func (x *exchange) do(send func() (*http.Response, error)) (*tokenAnswer, *failure) {
+	resp, err := send()
+	if err != nil {
+		return nil, x.noAnswer(err, resp)
+	}
+	return x.read(resp)
+}
+
+func (x *exchange) fail(f fate, e *AuthenticationFailedError) *failure {
+	e.doing = x.doing
+	return &failure{f, e}
+}
+
+// noAnswer sorts an error of the transport.
+func (x *exchange) noAnswer(err error, resp *http.Response) *failure {
+	err = x.redactor().error(err)
+	e := &AuthenticationFailedError{cause: err}
+	if what, bad := isBadAnswer(err); bad {
+		e.what = what
+		return x.fail(answered, e)
+	}
+	text := x.redactor().line(err.Error(), maxDescription)
+	if x.sent.provablyUnsent() {
+		e.what = "the server could not be reached and nothing was sent: " + text
+		return x.fail(unsent, e)
+	}
+	e.what = "the answer was lost, the request may have been processed: " + text
+	if resp != nil {
+		e.RawResponse = safeResponse(resp, nil, x.redactor())
+	}
+	return x.fail(lost, e)
+}
+
+// read sorts an answer that arrived whole.
+func (x *exchange) read(resp *http.Response) (*tokenAnswer, *failure) {
+	received := time.Now()
+	body, err := runtime.Payload(resp)
+	if err != nil {
+		return nil, x.noAnswer(err, resp)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, x.refused(resp, body)
+	}
+	members, err := readOK(resp, body)
+	if err != nil {
+		return nil, x.unusable(resp, body, err)
+	}
+	if e, isError := readServerError(members, x.redactor()); isError {
+		e.RawResponse = safeResponse(resp, body, x.redactor())
+		return nil, x.fail(answered, e)
+	}
+	answer, err := readAnswer(members, received)
+	if err != nil {
+		return nil, x.unusable(resp, body, err)
+	}
+	return answer, nil
+}
+
+func readOK(resp *http.Response, body []byte) (jsonObject, error) {
+	if err := checkContentType(resp.Header); err != nil {
+		return nil, err
+	}
+	return parseObject(body)
+}
+
+// unusable is a 200 without a token. One that was cut off is a lost answer: where the transport cannot tell (no
+// length, no chunks), the JSON does.
+func (x *exchange) unusable(resp *http.Response, body []byte, err error) *failure {
+	e := &AuthenticationFailedError{
+		RawResponse: safeResponse(resp, body, x.redactor()),
+		cause:       err,
+	}
+	if errors.Is(err, errTruncatedJSON) && resp.ContentLength < 0 {
+		e.what = "the answer was lost, the request may have been processed: " + err.Error()
+		return x.fail(lost, e)
+	}
+	e.what = "the answer is malformed: " + x.redactor().line(err.Error(), maxDescription)
+	return x.fail(answered, e)
+}
+
+// refused is any status but 200.
+func (x *exchange) refused(resp *http.Response, body []byte) *failure {
+	e := &AuthenticationFailedError{}
+	if members, err := readOK(resp, body); err == nil {
+		if server, isError := readServerError(members, x.redactor()); isError {
+			e = server
+		}
+	}
+	e.RawResponse = safeResponse(resp, body, x.redactor())
+	status := resp.StatusCode
+	if e.Code == "" {
+		e.what = strings.TrimSpace(fmt.Sprintf("status %d %s", status, http.StatusText(status)))
+	}
+	switch {
+	case isThrottle(status):
+		e.RetryAfter = retryAfter(resp.Header, time.Now())
+		return x.fail(unsent, e)
+	case status >= 500:
+		e.what = strings.Join(nonEmpty("the answer was lost, the request may have been processed", e.what), ": ")
+		return x.fail(lost, e)
+	case status >= 300 && status < 400:
+		e.what = "the server answered with a redirect, which a token request never follows: " + e.what
+		e.next = "check the authority"
+	}
+	return x.fail(answered, e)
+}
+
+// retryAfter reads the header (RFC 9110 section 10.2.3), seconds or a date. What makes no sense counts as not sent.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if value == "" {
+		return 0
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), longestPause)
+	}
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if errors.Is(err, strconv.ErrRange) || seconds > uint64(longestPause/time.Second) {
+		return longestPause
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "the server"
+	}
+	return u.Host
+}
+
+// get reads a public document of the server: metadata or keys.
+func (a *App) get(ctx context.Context, documentURL string) ([]byte, error) {
+	req, err := runtime.NewRequest(withoutCallersHTTP(ctx, a.retry), http.MethodGet, documentURL)
+	if err != nil {
+		return nil, err
+	}
+	req.Raw().Header.Set("Accept", "application/json")
+	req.Raw().Header.Set("Client-Request-Id", newUUID())
+	resp, err := a.pipeline.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	if err := checkContentType(resp.Header); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(resp.Body)
+}

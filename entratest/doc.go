@@ -1,0 +1,42 @@
+// Package entratest is a Microsoft Entra ID for tests: an emulator that signs users in and issues tokens, in process
+// or behind TLS, for clients of any kind.
+//
+// It speaks the authorization code flow of the v2.0 endpoints as Entra does: authorize with a sign-in page, PKCE,
+// prompt=none and all response modes; token for the code and the refresh grant with secrets, certificates or public
+// clients; version 1 and 2 access tokens, ID tokens, client_info; discovery and keys; logout; and errors with their
+// AADSTS numbers. What Entra does rarely, it does on demand: revoke sessions, require claims, withdraw consent, rotate
+// keys, let time pass ([Emulator.Advance]), lose answers, answer nonsense ([Emulator.Inject]). It keeps a log of what it
+// was asked ([Emulator.Requests]).
+//
+//	server, err := entratest.NewServer(nil)
+//	if err != nil { ... }
+//	defer server.Close()
+//	app := server.Directory().App("web")
+//
+//	// the client under test: authority server.URL(), HTTP client server.Client(), app.ClientID, app.Secrets[0]
+//	// ... it makes an authorize URL; alice signs in there:
+//	callback, err := server.Authorize(ctx, authorizeURL, "alice@contoso.example")
+//	// ... and redeems callback.Query().Get("code").
+//
+// # Which of the two
+//
+// [NewServer] listens on the loopback interface, for tests with real connections and for other programs. [NewHandler]
+// needs no socket: [Emulator.Transport] is an [net/http.RoundTripper] that also works inside a testing/synctest bubble,
+// where time stands still until everybody waits.
+//
+// # Who is who
+//
+// [DefaultDirectory] has two tenants, three users (one of them a guest), two apps and six resources. A test that needs
+// others changes the copy it gets, or makes its own [Directory].
+//
+// # Signing in without a page
+//
+// The parameter emulator_user of the authorize endpoint signs that user in at once; [Emulator.Authorize] uses it, and
+// so can a script. With prompt=none it names the user who has a session: as at Entra, there is then a code or an error,
+// never a page.
+//
+// # Limits
+//
+// The emulator is for tests. It keeps passwords, shows everybody's names, and its log holds secrets. It has one kind of
+// account (work or school), one grant family (code and refresh), and no admin consent.
+package entratest

@@ -1,0 +1,134 @@
+package entratest
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Request is one entry of the log: what was asked, and what was answered. It holds requests as they were received,
+// secrets, codes and tokens included, for tests to assert on: it is not for printing.
+type Request struct {
+	// Time is when it came, by the virtual clock.
+	Time time.Time
+	// Method and Path are the request line's, without the query.
+	Method, Path string
+	// Endpoint is authorize, token, keys, discovery or logout. Empty: a path the emulator does not serve.
+	Endpoint string
+	// GrantType is the form's grant_type.
+	GrantType string
+	// ClientID is the client_id of form or query, or the user name of HTTP Basic.
+	ClientID string
+	// TenantID is the ID of the tenant in the path, or common or organizations, or what stood there if it is no tenant.
+	TenantID string
+	// Form is a POST's form, with all secrets. Empty: no POST, or not a form.
+	Form url.Values
+	// Query is the query.
+	Query url.Values
+	// Header is the request's header, with an Authorization it may have.
+	Header http.Header
+	// Status is the status answered, before any cut of the connection. Zero: not answered, or not yet.
+	Status int
+	// ErrorCode is the OAuth error answered. Empty: none.
+	ErrorCode string
+	// AADSTS is the number of the error answered. Zero: none.
+	AADSTS int
+	// Fault says what a [Fault] did to the request, in words. Empty: there was none.
+	Fault string
+}
+
+// requestLog remembers the newest requests. Entries are in order of arrival.
+type requestLog struct {
+	mu      sync.Mutex
+	limit   int // negative: none are kept
+	entries []*Request
+}
+
+// add enters a request when it arrives, so that one still being answered is seen too.
+func (l *requestLog) add(x *exchange) *Request {
+	if l.limit < 0 {
+		return nil
+	}
+	r := &Request{
+		Time:      x.now,
+		Method:    x.request.Method,
+		Path:      x.request.URL.Path,
+		Endpoint:  x.endpoint,
+		GrantType: x.form.Get("grant_type"),
+		ClientID:  x.clientID(),
+		TenantID:  x.authority.segment(),
+		Form:      x.form,
+		Query:     x.query,
+		Header:    x.request.Header.Clone(),
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.entries) >= 2*l.limit {
+		// Half at a time: forgetting one per request would move the whole log each time.
+		l.entries = append(l.entries[:0], l.entries[len(l.entries)-l.limit+1:]...)
+		clear(l.entries[len(l.entries):cap(l.entries)])
+	}
+	l.entries = append(l.entries, r)
+	return r
+}
+
+func (l *requestLog) answered(r *Request, x *exchange, answer *reply) {
+	if r == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.Status = answer.status
+	r.Fault = x.fault.name()
+	if answer.err != nil {
+		r.ErrorCode, r.AADSTS = answer.err.code, answer.err.number
+	}
+}
+
+// Requests is the log of requests, oldest first: copies, [Options].LogSize of them at most.
+func (e *Emulator) Requests() []Request {
+	l := &e.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	newest := l.entries[max(0, len(l.entries)-max(0, l.limit)):]
+	all := make([]Request, 0, len(newest))
+	for _, r := range newest {
+		c := *r
+		c.Form, c.Query, c.Header = cloneValues(r.Form), cloneValues(r.Query), r.Header.Clone()
+		all = append(all, c)
+	}
+	return all
+}
+
+// ResetRequests empties the log.
+func (e *Emulator) ResetRequests() {
+	e.log.mu.Lock()
+	defer e.log.mu.Unlock()
+	e.log.entries = nil
+}
+
+func cloneValues(v url.Values) url.Values {
+	c := maps.Clone(v)
+	for k := range c {
+		c[k] = slices.Clone(c[k])
+	}
+	return c
+}
+
+// clientID is who the request says it is from; nobody has checked it.
+func (x *exchange) clientID() string {
+	if id := x.form.Get("client_id"); id != "" {
+		return id
+	}
+	if id := x.query.Get("client_id"); id != "" {
+		return id
+	}
+	user, _, _ := x.request.BasicAuth()
+	if id, err := url.QueryUnescape(user); err == nil {
+		return id
+	}
+	return user
+}

@@ -1,0 +1,257 @@
+package authcode
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/authcode-go/authcode/internal/flight"
+)
+
+const (
+	maxCachedTokens = 32             // per grant
+	markLifetime    = 24 * time.Hour // longer than any token Entra issues alongside a dead grant is good for
+)
+
+// grant is what a redeemed code left us of one user. Readers take the snapshot and no lock; writers hold mu for a
+// moment, never across I/O, and publish a new snapshot.
+type grant struct {
+	current atomic.Pointer[snapshot] // nil: no grant; first, so that a cached GetToken finds it in one load
+
+	app    *App
+	turns  flight.Turns[turnKey, outcome] // one request to the token endpoint at a time
+	jitter float64
+
+	mu         sync.Mutex
+	accountID  string               // whose grant it is; "" until a plain credential's answer says so
+	backoff    map[string]time.Time // tokenKey.id -> when a stale token may be tried again after a failure
+	code       *heldCode            // not redeemed yet; nil in Apps
+	generation uint64               // counts redemptions and removals: a refresh that began before one is outranked
+}
+
+// snapshot is one immutable state of a grant.
+type snapshot struct {
+	first  cachedToken   // the newest; apart, so that the hot path finds it without another load
+	others []cachedToken // newest first
+	*holding
+}
+
+// holding is what refreshes are made with.
+type holding struct {
+	account      Account // ID "": the server did not say who it is
+	identity     identity
+	mark         *mark // sign-in required
+	refreshToken string
+	renewed      time.Time // last redemption or refresh
+}
+
+// mark says that a refresh token died: the user must sign in. It is kept, and the token never sent again.
+type mark struct {
+	cause *AuthenticationFailedError
+	at    time.Time
+}
+
+// cachedToken is an access token and what it may be used for.
+type cachedToken struct {
+	access azcore.AccessToken
+	life   life
+	key    *tokenKey
+}
+
+// tokenKey is what tells access tokens apart: tenant, scope set and CAE mode. It is shared by all accounts that ask
+// for the same, so that it stays in the processor's cache.
+type tokenKey struct {
+	asked  []string // the scopes as asked for, in the caller's order
+	cae    bool
+	home   bool // tenant is the one that a call without tenant means
+	id     string
+	set    []string
+	tenant string
+}
+
+func newTokenKey(tenantID string, home bool, scopes []string, cae bool) *tokenKey {
+	k := &tokenKey{asked: slices.Clone(scopes), cae: cae, home: home, set: scopeSet(scopes), tenant: tenantID}
+	mode := " "
+	if cae {
+		mode = " cae "
+	}
+	k.id = strings.ToLower(tenantID) + mode + strings.Join(k.set, " ")
+	return k
+}
+
+// isAsked reports whether the call is word for word the one this key was made for. It is in the hot path.
+func (k *tokenKey) isAsked(o *policy.TokenRequestOptions) bool {
+	return k.cae == o.EnableCAE && (k.home && o.TenantID == "" || o.TenantID == k.tenant) && slices.Equal(k.asked, o.Scopes)
+}
+
+// serves reports whether a token under this key is one the call may have: the same tenant and mode, and the scopes
+// asked for among its own, whatever their case and whatever the server called them in its answer.
+func (k *tokenKey) serves(o *policy.TokenRequestOptions) bool {
+	if k.cae != o.EnableCAE || !(k.home && o.TenantID == "") && !strings.EqualFold(o.TenantID, k.tenant) {
+		return false
+	}
+	resourceScopes := 0
+	for _, scope := range o.Scopes {
+		if isReserved(scope) {
+			continue
+		}
+		resourceScopes++
+		if !containsFold(k.set, scope) {
+			return false
+		}
+	}
+	return resourceScopes > 0 || len(o.Scopes) > 0 && len(k.set) == 0
+}
+
+// lookup finds the newest token that serves the call: a fresh one, else a stale one.
+func (s *snapshot) lookup(o *policy.TokenRequestOptions, now time.Time) (*cachedToken, freshness) {
+	var second *cachedToken
+	for i := -1; i < len(s.others); i++ {
+		token := &s.first
+		if i >= 0 {
+			token = &s.others[i]
+		}
+		if token.key == nil || !token.key.serves(o) {
+			continue
+		}
+		switch token.life.at(now) {
+		case fresh:
+			return token, fresh
+		case stale:
+			if second == nil {
+				second = token
+			}
+		}
+	}
+	if second != nil {
+		return second, stale
+	}
+	return nil, expired
+}
+
+// with gives the next snapshot: the token first, an older one under its key gone, the expired and the oldest gone
+// where there are too many.
+func (s *snapshot) with(token cachedToken, now time.Time, held *holding) *snapshot {
+	next := &snapshot{first: token, holding: held}
+	if s == nil {
+		return next
+	}
+	keep := func(old cachedToken) {
+		if old.key != nil && old.key.id != token.key.id && old.life.at(now) != expired && len(next.others) < maxCachedTokens-1 {
+			next.others = append(next.others, old)
+		}
+	}
+	keep(s.first)
+	for _, old := range s.others {
+		keep(old)
+	}
+	return next
+}
+
+// state is what a writer starts from.
+func (g *grant) state() (*snapshot, uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.current.Load(), g.generation
+}
+
+// newToken makes a cached token of an answer.
+func (g *grant) newToken(key *tokenKey, answer *tokenAnswer) cachedToken {
+	plan, refreshOn := lifeOf(answer.received, answer.expiresIn, answer.refreshIn, g.jitter)
+	return cachedToken{
+		access: azcore.AccessToken{
+			Token:     answer.accessToken,
+			ExpiresOn: answer.received.Add(answer.expiresIn).Round(0).UTC(),
+			RefreshOn: refreshOn.Round(0).UTC(),
+		},
+		key:  key,
+		life: plan,
+	}
+}
+
+// begin puts a newly redeemed grant in the place of whatever was there. It outranks a refresh in flight: what a user
+// has just signed in for must not be overwritten by what they had before.
+func (g *grant) begin(key *tokenKey, answer *tokenAnswer, account Account, who identity) (cachedToken, error) {
+	token := g.newToken(key, answer)
+	held := &holding{account: account, identity: who, refreshToken: answer.refreshToken, renewed: answer.received}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.app.isClosed() {
+		return cachedToken{}, ErrClosed
+	}
+	g.accountID = account.ID
+	g.backoff = nil
+	g.code = nil
+	g.generation++
+	g.current.Store((*snapshot)(nil).with(token, answer.received, held))
+	return token, nil
+}
+
+// drop removes the grant from memory, and makes sure that no refresh in flight brings it back.
+func (g *grant) drop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.backoff = nil
+	g.code = nil
+	g.generation++
+	g.current.Store(nil)
+}
+
+// renew stores what a refresh brought. One that was outranked meanwhile stores nothing; its caller still gets the
+// token, unless the account was forgotten.
+func (g *grant) renew(generation uint64, key *tokenKey, answer *tokenAnswer) (cachedToken, error) {
+	token := g.newToken(key, answer)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.current.Load()
+	switch {
+	case g.app.isClosed():
+		return cachedToken{}, ErrClosed
+	case now == nil:
+		return cachedToken{}, ErrUnknownAccount
+	case g.generation != generation:
+		return token, nil
+	}
+	held := *now.holding
+	held.renewed = answer.received
+	if answer.refreshToken != "" { // RFC 6749 section 6: a new one replaces the old, none means go on with the old
+		held.refreshToken = answer.refreshToken
+	}
+	delete(g.backoff, key.id)
+	g.current.Store(now.with(token, answer.received, &held))
+	return token, nil
+}
+
+// markDead records that the refresh token was refused for good. A grant that has moved on since is left alone.
+func (g *grant) markDead(generation uint64, cause *AuthenticationFailedError) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.current.Load()
+	if now == nil || g.generation != generation {
+		return
+	}
+	held := *now.holding
+	held.mark = &mark{cause: cause, at: time.Now()}
+	held.refreshToken = "" // it is of no use to anyone any more
+	marked := *now
+	marked.holding = &held
+	g.current.Store(&marked)
+}
+
+// isUseless reports whether nothing can be had from the grant without the user: it is marked and its tokens have
+// expired, or it was idle for so long that the server forgot it.
+func (g *grant) isUseless(now time.Time) bool {
+	s := g.current.Load()
+	if s == nil {
+		return false // a sign-in is about to fill it
+	}
+	if now.Sub(s.renewed) > idleLifetime {
+		return true
+	}
+	return s.mark != nil && now.Sub(s.mark.at) > markLifetime
+}

@@ -1,0 +1,307 @@
+package authcode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+const (
+	maxIDTokenBytes = 64 << 10
+	clockLeeway     = 5 * time.Minute // between the server's clock and ours
+	maxTrusts       = 1000            // tenants whose metadata is kept
+)
+
+var guidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// trust is what an ID token of one tenant is verified with.
+type trust struct {
+	issuer         string // may be a template with {tenantid}
+	issInCallbacks bool
+	keys           *keySet
+}
+
+// trusts keeps the documents of each tenant that was asked for.
+type trusts struct {
+	mu       sync.Mutex
+	metadata map[string]*document[metadata]
+	keys     map[string]*document[[]signingKey]
+}
+
+// trustOf loads what is needed to verify, so that an outage of it shows before a code is spent.
+func (a *App) trustOf(ctx context.Context, tenantID string) (*trust, error) {
+	t := &trust{}
+	var jwksURL string
+	if own := a.site.own; own != nil {
+		switch {
+		case own.Issuer == "":
+			return nil, errors.New("authcode: Endpoints has no Issuer: an ID token cannot be verified without it")
+		case own.JWKS == "":
+			return nil, errors.New("authcode: Endpoints has no JWKS: an ID token cannot be verified without it")
+		}
+		t.issuer, jwksURL = own.Issuer, own.JWKS
+	} else {
+		m, err := a.trusts.metadataOf(a, tenantID).get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.issuer, t.issInCallbacks, jwksURL = m.issuer, m.issInCallbacks, m.jwksURL
+	}
+	keys := a.trusts.keysAt(a, jwksURL)
+	if _, err := keys.get(ctx); err != nil {
+		return nil, err
+	}
+	t.keys = &keySet{keys}
+	return t, nil
+}
+
+func (t *trusts) metadataOf(a *App, tenantID string) *document[metadata] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tenantID = strings.ToLower(tenantID)
+	return keep(&t.metadata, tenantID, func() *document[metadata] {
+		return &document[metadata]{app: a, name: "the metadata", url: a.site.discoveryURL(tenantID), parse: a.site.parseMetadata}
+	})
+}
+
+func (t *trusts) keysAt(a *App, jwksURL string) *document[[]signingKey] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return keep(&t.keys, jwksURL, func() *document[[]signingKey] {
+		return &document[[]signingKey]{app: a, name: "the signing keys", url: jwksURL, parse: parseKeys}
+	})
+}
+
+// keep gives what is under key, or makes it; any other leaves when there are too many.
+func keep[V any](all *map[string]V, key string, make_ func() V) V {
+	if v, ok := (*all)[key]; ok {
+		return v
+	}
+	if *all == nil {
+		*all = make(map[string]V)
+	}
+	if len(*all) >= maxTrusts {
+		for other := range *all {
+			delete(*all, other)
+			break
+		}
+	}
+	v := make_()
+	(*all)[key] = v
+	return v
+}
+
+// expectation is what an ID token must say besides being genuine.
+type expectation struct {
+	accessToken string
+	nonce       string // "": there was no flow
+	tenantID    string // the one that was asked
+}
+
+// verifyIDToken is OpenID Connect Core 1.0 section 3.1.3.7, for Entra with the checks of
+// https://learn.microsoft.com/entra/identity-platform/claims-validation. The signature comes first: what is said of a forged
+// token is that it is forged.
+func (a *App) verifyIDToken(ctx context.Context, t *trust, idToken string, want expectation) (*idClaims, error) {
+	if len(idToken) > maxIDTokenBytes || strings.Count(idToken, ".") != 2 {
+		return nil, errors.New("the ID token is malformed: it is not a signed JWT of three parts")
+	}
+	if err := checkIDTokenHeader(idToken); err != nil {
+		return nil, err
+	}
+	checked := &checkedSignature{keys: t.keys}
+	payload, err := checked.VerifySignature(ctx, idToken)
+	if err != nil {
+		return nil, fmt.Errorf("the ID token cannot be trusted: %w", err)
+	}
+	claims, err := parseIDClaims(payload)
+	if err != nil {
+		return nil, err
+	}
+	for _, check := range []func() error{
+		func() error { return a.checkIssuer(t, checked.used, claims, want.tenantID) },
+		func() error { return a.checkAudience(claims) },
+		func() error { return checkTimes(claims.members, time.Now()) },
+		func() error { return a.checkSubject(claims) },
+		func() error { return checkNonce(claims, want.nonce) },
+	} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return claims, a.checkWithOIDC(ctx, idToken, payload, want.accessToken)
+}
+
+// checkWithOIDC has go-oidc make its own checks of the verified payload: algorithm, audience, shape of the claims, at_hash
+// (OpenID Connect Core 1.0 section 3.1.3.8).
+func (a *App) checkWithOIDC(ctx context.Context, idToken string, payload []byte, accessToken string) error {
+	algorithms := make([]string, len(idTokenAlgorithms))
+	for i, algorithm := range idTokenAlgorithms {
+		algorithms[i] = string(algorithm)
+	}
+	verifier := oidc.NewVerifier("", verifiedPayload(payload), &oidc.Config{
+		ClientID:             a.clientID,
+		SkipExpiryCheck:      true, // checked with a leeway
+		SkipIssuerCheck:      true, // checked against the template
+		SupportedSigningAlgs: algorithms,
+	})
+	token, err := verifier.Verify(ctx, idToken)
+	if err != nil {
+		return fmt.Errorf("the ID token cannot be trusted: %w", err)
+	}
+	if token.AccessTokenHash != "" && token.VerifyAccessToken(accessToken) != nil {
+		return errors.New("the ID token's at_hash is not that of the access token beside it")
+	}
+	return nil
+}
+
+// verifiedPayload is the KeySet of a payload whose signature was verified already.
+type verifiedPayload []byte
+
+func (p verifiedPayload) VerifySignature(context.Context, string) ([]byte, error) { return p, nil }
+
+// checkIDTokenHeader refuses, before any key is looked up, what no ID token needs: an algorithm off the list (RFC 8725
+// section 3.1), critical extensions, keys that the token brings along (sections 3.10 and 3.11).
+func checkIDTokenHeader(idToken string) error {
+	encoded, _, _ := strings.Cut(idToken, ".")
+	decoded, err := rawURLDecode(encoded)
+	if err != nil {
+		return errors.New("the ID token is malformed: its header is not base64url")
+	}
+	header, err := parseObject(decoded)
+	if err != nil {
+		return fmt.Errorf("the ID token is malformed: its header: %w", err)
+	}
+	algorithm, err := header.text("alg")
+	if err != nil || !isIDTokenAlgorithm(algorithm) {
+		return fmt.Errorf("the ID token's algorithm (alg) %s is not one of %v", quoted(header.lenientText("alg")), idTokenAlgorithms)
+	}
+	for _, name := range []string{"crit", "jku", "jwk", "x5u", "b64"} {
+		if _, there := header[name]; there {
+			return fmt.Errorf("the ID token's header has %q, which is not accepted", name)
+		}
+	}
+	if keyID := header.lenientText("kid"); len(keyID) > maxKeyIDBytes {
+		return errors.New("the ID token's key ID (kid) is too long")
+	}
+	return nil
+}
+
+func isIDTokenAlgorithm(algorithm string) bool {
+	for _, known := range idTokenAlgorithms {
+		if algorithm == string(known) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkIssuer matches iss, tid and the signing key's own issuer. The key set of Entra signs for every tenant, so the tenant is
+// what the token's tid says, and whether that one is welcome is checked by itself.
+func (a *App) checkIssuer(t *trust, key signingKey, c *idClaims, tenantID string) error {
+	withTenant := a.site.own == nil && !isADFS(tenantID)
+	if withTenant && !guidPattern.MatchString(c.tid) {
+		return fmt.Errorf("the ID token's tenant (tid) %s is not a tenant ID", quoted(c.tid))
+	}
+	issuer := t.issuer
+	if withTenant {
+		issuer = strings.ReplaceAll(issuer, tenantTemplate, strings.ToLower(c.tid))
+	}
+	if c.iss == "" || c.iss != issuer {
+		return fmt.Errorf("the ID token's issuer (iss) is %s, not %s", quoted(c.iss), quoted(issuer))
+	}
+	if keyIssuer := strings.ReplaceAll(key.issuer, tenantTemplate, strings.ToLower(c.tid)); keyIssuer != "" && keyIssuer != c.iss {
+		return fmt.Errorf("the ID token was signed with a key of the issuer %s, not of %s", quoted(keyIssuer), quoted(c.iss))
+	}
+	if !withTenant {
+		return nil
+	}
+	if !strings.Contains(strings.ToLower(c.iss), strings.ToLower(c.tid)) {
+		return fmt.Errorf("the ID token's tenant (tid) %s is not its issuer's, %s", quoted(c.tid), quoted(c.iss))
+	}
+	return a.checkSignInTenant(c.tid, tenantID)
+}
+
+// checkSignInTenant decides whether a directory's users may sign in. For a tenant of its own the issuer has decided; at common
+// and organizations any directory in the world can answer.
+func (a *App) checkSignInTenant(tid, tenantID string) error {
+	switch {
+	case !isMultiTenant(tenantID):
+		if guidPattern.MatchString(tenantID) && !strings.EqualFold(tid, tenantID) {
+			return fmt.Errorf("the ID token's tenant (tid) is %s, not %s", quoted(tid), quoted(tenantID))
+		}
+		return nil
+	case containsFold(a.signInTenants, "*"), containsFold(a.signInTenants, tid):
+		return nil
+	}
+	return fmt.Errorf("users of the tenant (tid) %s may not sign in: add it to SignInTenants to let them", quoted(tid))
+}
+
+// checkAudience wants this app and nobody else (OpenID Connect Core 1.0 section 3.1.3.7, numbers 3 to 5).
+func (a *App) checkAudience(c *idClaims) error {
+	if len(c.aud) != 1 || c.aud[0] != a.clientID {
+		return fmt.Errorf("the ID token's audience (aud) is %s, not %s alone", quoted(strings.Join(c.aud, " ")), quoted(a.clientID))
+	}
+	if c.azp != "" && c.azp != a.clientID {
+		return fmt.Errorf("the ID token's authorized party (azp) is %s, not this app; its audience is not ours alone", quoted(c.azp))
+	}
+	return nil
+}
+
+// checkTimes is RFC 7519 sections 4.1.4 to 4.1.6 with a leeway.
+func checkTimes(members jsonObject, now time.Time) error {
+	exp, err := numericDate(members, "exp")
+	switch {
+	case err != nil:
+		return err
+	case !now.Before(exp.Add(clockLeeway)):
+		return fmt.Errorf("the ID token's time (exp) is over since %s: check the clock", exp.UTC().Format(time.RFC3339))
+	}
+	for _, name := range []string{"iat", "nbf"} {
+		if name == "nbf" && !members.has(name) {
+			continue
+		}
+		at, err := numericDate(members, name)
+		switch {
+		case err != nil:
+			return err
+		case at.After(now.Add(clockLeeway)):
+			return fmt.Errorf("the ID token's time (%s) is in the future, %s: check the clock", name, at.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
+}
+
+func numericDate(members jsonObject, name string) (time.Time, error) {
+	const latest = 253402300799 // the end of the year 9999
+	seconds, err := strconv.ParseFloat(string(members[name]), 64)
+	if err != nil || !(seconds > 0 && seconds <= latest) {
+		return time.Time{}, fmt.Errorf("the ID token's time (%s) is missing or no time", name)
+	}
+	return time.Unix(int64(seconds), 0), nil
+}
+
+// checkSubject wants to know who it is: sub everywhere, oid at Entra.
+func (a *App) checkSubject(c *idClaims) error {
+	if c.sub == "" || len(c.sub) > 255 { // OpenID Connect Core 1.0 section 2
+		return errors.New("the ID token's subject (sub) is missing or longer than 255 characters")
+	}
+	if a.site.own == nil && !isADFS(a.tenants.home) && c.oid == "" {
+		return errors.New("the ID token's subject has no object ID (oid): ask for the scope profile")
+	}
+	return nil
+}
+
+// checkNonce ties the ID token to the flow (OpenID Connect Core 1.0 section 3.1.3.7, number 11).
+func checkNonce(c *idClaims, want string) error {
+	if want != "" && !sameSecret(c.nonce, want) {
+		return errors.New("the ID token's nonce is not the one of this sign-in: start it again")
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package authcode
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// errTruncatedJSON marks text that ends before its object does.
+var errTruncatedJSON = errors.New("the JSON ends early")
+
+// jsonObject is the members of one JSON object. It is what encoding/json does not give: exact member names, and an
+// error for a member that stands twice (two parsers would read two different tokens from it, RFC 8259 section 4).
+type jsonObject map[string]json.RawMessage
+
+func parseObject(data []byte) (jsonObject, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	if !json.Valid(data) {
+		return nil, explainInvalid(data)
+	}
+	data = bytes.TrimSpace(data)
+	if data[0] != '{' {
+		return nil, errors.New("it is JSON but not an object")
+	}
+	return splitMembers(data[1 : len(data)-1])
+}
+
+// explainInvalid tells text that was cut off from text that never was JSON.
+func explainInvalid(data []byte) error {
+	var syntax *json.SyntaxError
+	err := json.Unmarshal(data, new(json.RawMessage))
+	if len(bytes.TrimSpace(data)) > 0 && errors.As(err, &syntax) && syntax.Offset >= int64(len(data)) {
+		return errTruncatedJSON
+	}
+	return errors.New("it is not JSON")
+}
+
+// splitMembers walks the inside of an object that json.Valid has approved.
+func splitMembers(data []byte) (jsonObject, error) {
+	members := make(jsonObject, 12)
+	for {
+		data = bytes.TrimLeft(data, ", \t\r\n")
+		if len(data) == 0 {
+			return members, nil
+		}
+		end := endOfString(data)
+		name, err := unquoteJSON(data[:end])
+		if err != nil {
+			return nil, err
+		}
+		data = bytes.TrimLeft(data[end:], ": \t\r\n")
+		end = endOfValue(data)
+		if _, twice := members[name]; twice {
+			return nil, fmt.Errorf("its member %s stands twice", quoted(name))
+		}
+		members[name] = bytes.TrimRight(data[:end], " \t\r\n")
+		data = data[end:]
+	}
+}
+
+// endOfString finds the index after the closing quote of a string at the start of data.
+func endOfString(data []byte) int {
+	for i := 1; i < len(data); i++ {
+		switch data[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(data)
+}
+
+// endOfValue finds the end of the value at the start of data: the comma behind it, outside strings and brackets.
+func endOfValue(data []byte) int {
+	depth := 0
+	for i := 0; i < len(data); {
+		switch data[i] {
+		case '"':
+			i += endOfString(data[i:])
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+		i++
+	}
+	return len(data)
+}
+
+func unquoteJSON(raw []byte) (string, error) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", errors.New("it is not a string")
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return s, err
+}
+
+// has reports whether the member is there and not null.
+func (o jsonObject) has(name string) bool {
+	raw, ok := o[name]
+	return ok && string(raw) != "null"
+}
+
+// text gives a string member; "" when it is missing or null.
+func (o jsonObject) text(name string) (string, error) {
+	if !o.has(name) {
+		return "", nil
+	}
+	s, err := unquoteJSON(o[name])
+	if err != nil {
+		return "", fmt.Errorf("its %s is not a string", name)
+	}
+	return s, nil
+}
+
+// lenientText gives a string member, or the JSON of one that is something else: for what is only shown.
+func (o jsonObject) lenientText(name string) string {
+	s, err := o.text(name)
+	if err != nil {
+		return string(o[name])
+	}
+	return s
+}
+
+const longestLifetime = 10 * 365 * 24 * time.Hour
+
+// number gives a numeric member as seconds. Some servers send numbers as strings, some with fractions, which are
+// dropped.
+func (o jsonObject) number(name string) (float64, error) {
+	text := string(o[name])
+	if s, err := unquoteJSON(o[name]); err == nil {
+		text = s
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0, fmt.Errorf("its %s is not a number", name)
+	}
+	return math.Floor(f), nil
+}
+
+// lifetime gives a member that counts seconds: an error outside (0, 10 years), since nanoseconds where seconds
+// belong would overflow a time.Duration into the past and refresh for ever.
+func (o jsonObject) lifetime(name string) (time.Duration, error) {
+	seconds, err := o.number(name)
+	if err != nil {
+		return 0, err
+	}
+	if seconds <= 0 || seconds >= longestLifetime.Seconds() {
+		return 0, fmt.Errorf("its %s of %.0f seconds is not between 0 and 10 years", name, seconds)
+	}
+	return time.Duration(seconds) * time.Second, nil
+}

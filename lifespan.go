@@ -1,0 +1,96 @@
+package authcode
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const closeWait = time.Second // for requests that Close cancelled
+
+// lifespan is what Close ends.
+type lifespan struct {
+	lifetime context.Context
+	stop     context.CancelCauseFunc
+
+	mu      sync.Mutex
+	closed  bool
+	flights int
+	landed  chan struct{} // closed when the last flight after end is over
+}
+
+func (l *lifespan) begin() {
+	l.lifetime, l.stop = context.WithCancelCause(context.Background())
+	l.landed = make(chan struct{})
+}
+
+func (l *lifespan) isClosed() bool { return l.lifetime.Err() != nil }
+
+// end reports whether it was the first.
+func (l *lifespan) end() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.closed = true
+	if l.flights == 0 {
+		close(l.landed)
+	}
+	l.stop(ErrClosed)
+	return true
+}
+
+func (l *lifespan) wait() {
+	timer := time.NewTimer(closeWait)
+	defer timer.Stop()
+	select {
+	case <-l.landed:
+	case <-timer.C: // a Transporter that does not heed its context
+	}
+}
+
+func (l *lifespan) takeOff() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.flights++
+	return true
+}
+
+func (l *lifespan) land() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flights--
+	if l.closed && l.flights == 0 {
+		close(l.landed)
+	}
+}
+
+// inFlight runs work that Close waits for and cancels.
+func inFlight[V any](ctx context.Context, a *App, work func(context.Context) (V, error)) (V, error) {
+	var none V
+	if !a.takeOff() {
+		return none, ErrClosed
+	}
+	defer a.land()
+	ctx, release := a.callContext(ctx)
+	defer release()
+	value, err := work(ctx)
+	if err != nil && a.isClosed() {
+		return none, ErrClosed
+	}
+	return value, err
+}
+
+// callContext ends with the caller's context or with the App, whichever is first; context.Cause tells which.
+func (a *App) callContext(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unhook := context.AfterFunc(a.lifetime, func() { cancel(ErrClosed) })
+	return ctx, func() {
+		unhook()
+		cancel(context.Canceled)
+	}
+}

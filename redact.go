@@ -1,0 +1,142 @@
+package authcode
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	mask             = "[redacted]"
+	maxDescription   = 512 // characters of a server's text in an error
+	minMaskedSecret  = 4   // shorter values would mask innocent text
+	maxProtocolField = 100 // characters of an error code or an ID
+)
+
+// redactor takes the secrets of one request out of text that others wrote: error descriptions, transport errors,
+// copies of answers. Servers and proxies do repeat what they were sent.
+type redactor struct{ replacer *strings.Replacer }
+
+func newRedactor(secrets ...string) redactor {
+	var pairs []string
+	for _, secret := range secrets {
+		if len(secret) < minMaskedSecret {
+			continue
+		}
+		for _, spelling := range spellings(secret) {
+			pairs = append(pairs, spelling, mask)
+		}
+	}
+	if pairs == nil {
+		return redactor{}
+	}
+	return redactor{strings.NewReplacer(pairs...)}
+}
+
+// spellings are the ways a secret shows up in other text: as it is, form- or path-encoded, inside JSON, quoted.
+func spellings(secret string) []string {
+	asJSON, _ := json.Marshal(secret)
+	all := []string{
+		secret,
+		url.QueryEscape(secret),
+		url.PathEscape(secret),
+		strings.Trim(string(asJSON), `"`),
+		strings.Trim(fmt.Sprintf("%q", secret), `"`),
+		strings.Trim(fmt.Sprintf("%+q", secret), `"`),
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	// The longest first: a spelling that contains another must not be left half masked.
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return all
+}
+
+func (r redactor) text(s string) string {
+	if r.replacer == nil {
+		return s
+	}
+	return r.replacer.Replace(s)
+}
+
+// line makes a server's text safe to print: secrets masked, one line, no control characters (a log could be
+// forged, a terminal steered), cut.
+func (r redactor) line(s string, most int) string {
+	s = r.text(s)
+	var b strings.Builder
+	n := 0
+	for _, c := range s {
+		if n == most {
+			b.WriteRune('…')
+			break
+		}
+		n++
+		switch {
+		case c == '\n' || c == '\r' || c == '\t' || c == '\u2028' || c == '\u2029':
+			b.WriteRune(' ')
+		case unicode.IsControl(c) || c == utf8.RuneError || unicode.Is(unicode.Cf, c):
+			b.WriteRune('?')
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func (r redactor) header(h http.Header) http.Header {
+	clean := make(http.Header, len(h))
+	for name, values := range h {
+		for _, value := range values {
+			clean.Add(name, r.text(value))
+		}
+	}
+	return clean
+}
+
+// error hides secrets in an error of the transport or of a callback. One whose chain is clean is returned as it
+// is; another keeps its masked text and answers errors.Is for the two context errors alone.
+func (r redactor) error(err error) error {
+	if err == nil || r.replacer == nil {
+		return err
+	}
+	text := fmt.Sprintf("%v\n%+v\n%#v", err, err, err)
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		text += "\n" + e.Error()
+	}
+	if r.text(text) == text {
+		return err
+	}
+	masked := &maskedError{text: r.text(err.Error())}
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, known) {
+			masked.is = known
+		}
+	}
+	return masked
+}
+
+type maskedError struct {
+	text string
+	is   error
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.is }
+
+// formatAs prints text for every verb: the String, GoString and Format of types that hold secrets, so that %v, %+v
+// and %#v show none of their fields.
+func formatAs(state fmt.State, verb rune, text string) {
+	if verb == 'q' {
+		text = fmt.Sprintf("%q", text)
+	}
+	_, _ = fmt.Fprint(state, text)
+}
+
+// marshalAs is the JSON of types that hold secrets.
+func marshalAs(text string) ([]byte, error) { return json.Marshal(text) }

@@ -1,0 +1,272 @@
+package authcode
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+)
+
+// turnKey names a request to the token endpoint: callers of the same one share it.
+type turnKey struct {
+	redeem bool   // the code: whatever was asked for
+	token  string // tokenKey.id
+	claims string
+}
+
+// outcome is what a turn gave, and which call it answers.
+type outcome struct {
+	access azcore.AccessToken
+	turn   turnKey
+}
+
+// query is one call of GetToken, checked.
+type query struct {
+	claims string
+	key    *tokenKey
+	scopes []string
+}
+
+func (q query) turn() turnKey { return turnKey{token: q.key.id, claims: q.claims} }
+
+// refreshed gets a token with the refresh token, in this account's turn.
+func (g *grant) refreshed(ctx context.Context, q query) (azcore.AccessToken, error) {
+	got, err := g.turns.Do(ctx, q.turn(), g.refreshWork(q))
+	return got.access, err
+}
+
+// refreshBehind starts a refresh that nobody waits for, unless one failed a moment ago.
+func (g *grant) refreshBehind(ctx context.Context, q query) {
+	tokenURL := g.app.site.endpointsOf(q.key.tenant).Token
+	if left, _ := pauses.left(tokenURL); left > 0 || !g.mayTry(q.key) {
+		return
+	}
+	g.turns.Start(ctx, q.turn(), g.refreshWork(q))
+}
+
+func (g *grant) refreshWork(q query) func(context.Context) (outcome, error) {
+	return func(ctx context.Context) (outcome, error) {
+		return inFlight(ctx, g.app, func(ctx context.Context) (outcome, error) {
+			access, err := g.refresh(ctx, q)
+			return outcome{access, q.turn()}, err
+		})
+	}
+}
+
+func (g *grant) mayTry(key *tokenKey) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.current.Load()
+	return now != nil && now.refreshToken != "" && !time.Now().Before(g.backoff[key.id])
+}
+
+// holdOff keeps refreshes behind callers' backs away for a while.
+func (g *grant) holdOff(key *tokenKey, failed *failure) {
+	wait := retryStale
+	if e, ok := errors.AsType[*AuthenticationFailedError](failed.err); ok && e.RetryAfter > 0 {
+		wait = e.RetryAfter
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.backoff == nil {
+		g.backoff = make(map[string]time.Time)
+	}
+	g.backoff[key.id] = time.Now().Add(wait)
+}
+
+// refresh is one turn: look again, ask the server, store what it gave.
+func (g *grant) refresh(ctx context.Context, q query) (azcore.AccessToken, error) {
+	held, generation := g.state()
+	if held == nil {
+		return azcore.AccessToken{}, g.unknownAccount(q)
+	}
+	if q.claims == "" { // the turn before this one may have brought it
+		if token, f := held.lookup(q.options(), time.Now()); f == fresh {
+			return token.access, nil
+		}
+	}
+	if err := held.usable(q); err != nil {
+		return azcore.AccessToken{}, err
+	}
+	began := time.Now()
+	answer, failed := g.app.post(ctx, g.refreshRequest(held.holding, q))
+	token, err := g.settle(held.holding, generation, q, answer, failed)
+	event := Event{Kind: EventRefresh, Duration: time.Since(began), Err: err, TenantID: q.key.tenant}
+	if err == nil {
+		event.GrantedScope = answer.scope
+	}
+	g.app.emit(ctx, event, held.account.ID)
+	return token.access, err
+}
+
+// refreshRequest is RFC 6749 section 6 with what Entra adds:
+// https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#refresh-the-access-token
+func (g *grant) refreshRequest(held *holding, q query) tokenRequest {
+	a := g.app
+	form := a.newForm("refresh_token", q.scopes)
+	form.Set("refresh_token", held.refreshToken)
+	a.setClaims(form, q.claims, q.key.cae)
+	return tokenRequest{
+		doing:    "refreshing the token of tenant " + orElse(q.key.tenant, "none"),
+		form:     form,
+		mailbox:  a.mailboxOf(held),
+		tenantID: q.key.tenant,
+		timeout:  refreshWindow,
+	}
+}
+
+// newForm is what every token request has.
+func (a *App) newForm(grantType string, scopes []string) url.Values {
+	return url.Values{
+		"client_id":   {a.clientID},
+		"client_info": {"1"}, // asks for the home account ID, as every Microsoft client does
+		"grant_type":  {grantType},
+		"scope":       {withReserved(scopes, a.site.own != nil)},
+	}
+}
+
+func (a *App) setClaims(form url.Values, claims string, cae bool) {
+	if merged, err := claimsToSend(claims, cae); err == nil && merged != "" { // checked when the call came in
+		form.Set("claims", merged)
+	}
+}
+
+func (a *App) mailboxOf(held *holding) string {
+	if a.site.own != nil {
+		return ""
+	}
+	if uid, utid, ok := cutLast(held.identity.home, "."); ok {
+		return uid + "@" + utid
+	}
+	return ""
+}
+
+// settle sorts what a refresh gave.
+func (g *grant) settle(held *holding, generation uint64, q query, answer *tokenAnswer, failed *failure) (cachedToken, error) {
+	if failed != nil {
+		g.holdOff(q.key, failed)
+		return cachedToken{}, g.refused(held, generation, q, failed)
+	}
+	if err := g.app.checkSameUser(held, q.key.tenant, answer); err != nil {
+		return cachedToken{}, err
+	}
+	token, err := g.renew(generation, q.key, answer)
+	if errors.Is(err, ErrUnknownAccount) {
+		return cachedToken{}, g.unknownAccount(q)
+	}
+	return token, err
+}
+
+// refused tells three kinds of refusal apart, by error, suberror and claims: about this request, about the grant,
+// about the app or the server. Only the second costs the user their grant.
+func (g *grant) refused(held *holding, generation uint64, q query, failed *failure) error {
+	server := failed.server()
+	switch {
+	case server == nil || failed.fate != answered:
+		return failed.err
+	case isAboutRequest(server):
+		return held.required(q, server)
+	case g.app.isAboutGrant(server):
+		g.markDead(generation, server)
+		return held.required(q, server)
+	}
+	return failed.err
+}
+
+// isAboutRequest means that the user can get what was asked for, and keeps the rest
+// (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-token-endpoint-errors).
+func isAboutRequest(e *AuthenticationFailedError) bool {
+	switch e.Suberror {
+	case "consent_required", "basic_action", "additional_action", "message_only":
+		return true
+	}
+	return e.Code == "interaction_required" || e.Code == "consent_required" || e.Claims != ""
+}
+
+// isAboutGrant means that the refresh token is dead (RFC 6749 section 5.2). dex answers invalid_request for one.
+func (a *App) isAboutGrant(e *AuthenticationFailedError) bool {
+	switch e.Code {
+	case "invalid_grant", "login_required":
+		return true
+	case "invalid_request":
+		return a.site.own != nil
+	}
+	return false
+}
+
+// usable says why no refresh can be tried.
+func (h *holding) usable(q query) error {
+	switch {
+	case h.mark != nil:
+		return h.required(q, h.mark.cause)
+	case h.refreshToken == "":
+		required := h.required(q, nil)
+		required.why = "the access token has expired and the server gave no refresh token: ask for the scope offline_access when the user signs in"
+		return required
+	}
+	return nil
+}
+
+func (h *holding) required(q query, cause *AuthenticationFailedError) *AuthenticationRequiredError {
+	e := &AuthenticationRequiredError{
+		AccountID: h.account.ID,
+		Claims:    q.claims,
+		LoginHint: h.account.Username,
+		Scopes:    q.scopes,
+		TenantID:  q.key.tenant,
+	}
+	if cause != nil {
+		e.cause = cause
+		e.Claims = orElse(cause.Claims, q.claims)
+	}
+	return e
+}
+
+func (g *grant) unknownAccount(q query) *AuthenticationRequiredError {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return &AuthenticationRequiredError{
+		AccountID: g.accountID,
+		Claims:    q.claims,
+		Scopes:    q.scopes,
+		TenantID:  q.key.tenant,
+		cause:     ErrUnknownAccount,
+	}
+}
+
+// checkSameUser refuses an answer for another user than the grant's (OpenID Connect Core 1.0 section 12.2: same iss,
+// sub and aud). An answer need not say whose it is.
+func (a *App) checkSameUser(held *holding, tenantID string, answer *tokenAnswer) error {
+	var claims *idClaims
+	if answer.idToken != "" {
+		var err error
+		if claims, err = parseIDToken(answer.idToken); err != nil {
+			claims = nil // a plain credential takes what it is given: the access token is what counts
+		}
+	}
+	changed := func(what string) error {
+		return &AuthenticationFailedError{
+			doing: "refreshing the token of tenant " + orElse(tenantID, "none"),
+			what:  "the answer's " + what + " changed, so it was not stored",
+			next:  "have the user sign in again",
+		}
+	}
+	if !held.identity.sameUser(whoseAnswer(answer.clientInfo, claims)) {
+		return changed("account")
+	}
+	if claims == nil {
+		return nil
+	}
+	sameTenant := a.site.own != nil || held.identity.tid != "" && held.identity.tid == claims.tid
+	switch {
+	case held.identity.iss != "" && sameTenant && claims.iss != held.identity.iss:
+		return changed("issuer")
+	case held.identity.iss != "" && claims.iss == held.identity.iss && claims.sub != held.identity.sub:
+		return changed("subject")
+	case !containsFold(claims.aud, a.clientID):
+		return changed("audience")
+	}
+	return nil
+}

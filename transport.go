@@ -1,0 +1,157 @@
+package authcode
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+const (
+	maxBodyBytes   = 1 << 20   // of any answer, decoded
+	maxHeaderBytes = 256 << 10 // of any answer
+)
+
+// defaultClient is one for the process: a connection costs more than a redemption, so all Apps share them. It is
+// never closed.
+var defaultClient = &http.Client{
+	CheckRedirect: refuseRedirects,
+	Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           256,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+	},
+}
+
+// refuseRedirects hands the redirect to us instead of following it: a token request would carry its secrets along
+// (RFC 9700 section 4.12).
+func refuseRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// newTransport puts the bounds of this package around a caller's Transporter.
+func newTransport(given policy.Transporter) policy.Transporter {
+	switch t := given.(type) {
+	case nil:
+		return boundedTransport{defaultClient}
+	case *http.Client:
+		if t == nil {
+			return boundedTransport{defaultClient}
+		}
+		own := *t
+		own.CheckRedirect = refuseRedirects
+		return boundedTransport{&own}
+	}
+	return boundedTransport{given}
+}
+
+// boundedTransport holds every answer to the size limit, finds redirects that were followed against our will, and
+// masks secrets in errors before azcore's retry policy logs them.
+type boundedTransport struct{ inner policy.Transporter }
+
+func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
+	call := tokenCallOf(req.Context())
+	if call.sent != nil {
+		req = req.WithContext(httptrace.WithClientTrace(req.Context(), call.sent.trace()))
+	}
+	resp, err := t.inner.Do(req)
+	switch {
+	case err != nil:
+		return nil, call.redact(err)
+	case resp == nil || resp.Body == nil:
+		return nil, &badAnswerError{"the Transporter returned no answer"}
+	case resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.String() != req.URL.String():
+		_ = resp.Body.Close()
+		return nil, &badAnswerError{fmt.Sprintf("the Transporter followed a redirect to %s", quoted(resp.Request.URL.Host))}
+	}
+	resp.Body = &boundedBody{body: resp.Body, left: maxBodyBytes}
+	return resp, nil
+}
+
+// badAnswerError is an answer that arrived and cannot be used; trying again would not help.
+type badAnswerError struct{ what string }
+
+func (e *badAnswerError) Error() string { return e.what }
+func (e *badAnswerError) NonRetriable() {}
+
+// boundedBody fails when there is more than the limit, where io.LimitReader would cut silently.
+type boundedBody struct {
+	body io.ReadCloser
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if len(p) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.body.Read(p)
+	b.left -= n
+	if b.left < 0 {
+		return 0, &badAnswerError{fmt.Sprintf("the answer is larger than %d MiB", maxBodyBytes>>20)}
+	}
+	return n, err
+}
+
+func (b *boundedBody) Close() error { return b.body.Close() }
+
+// sentState finds out whether a request can have reached the server. Only what is provably unsent counts as such: a
+// Transporter that does not report (httptrace) may have sent anything.
+type sentState struct{ started, wrote atomic.Bool }
+
+func (s *sentState) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:      func(string) { s.started.Store(true) },
+		WroteHeaders: func() { s.wrote.Store(true) },
+	}
+}
+
+func (s *sentState) provablyUnsent() bool { return s.started.Load() && !s.wrote.Load() }
+
+// tokenCall is what the transport needs to know of the request that passes it.
+type tokenCall struct {
+	sent     *sentState // nil: nobody asks
+	redactor func() redactor
+}
+
+type tokenCallKey struct{}
+
+func tokenCallOf(ctx context.Context) tokenCall {
+	call, _ := ctx.Value(tokenCallKey{}).(tokenCall)
+	return call
+}
+
+func (c tokenCall) redact(err error) error {
+	if c.redactor == nil {
+		return err
+	}
+	return c.redactor().error(err)
+}
+
+// userAgentPolicy names the library and, before it, the application that asked to be named.
+type userAgentPolicy struct{ value string }
+
+func (p userAgentPolicy) Do(req *policy.Request) (*http.Response, error) {
+	if p.value != "" {
+		req.Raw().Header.Set("User-Agent", p.value)
+	}
+	return req.Next()
+}
+
+// isBadAnswer gives what is wrong with an answer that arrived.
+func isBadAnswer(err error) (string, bool) {
+	var bad *badAnswerError
+	if errors.As(err, &bad) {
+		return bad.what, true
+	}
+	return "", false
+}
