@@ -2,8 +2,10 @@ package authcode_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -24,7 +26,7 @@ const (
 	storageScope = "https://storage.azure.com/user_impersonation"
 	vaultScope   = "https://vault.azure.net/user_impersonation"
 	armScope     = "https://management.azure.com/user_impersonation"
-	ordersScope  = "api://orders/read"
+	ordersScope  = "api://orders/Orders.Read"
 	alice        = "alice@contoso.example"
 	bob          = "bob@contoso.example"
 )
@@ -175,3 +177,5 @@ func mustToken(tb testing.TB, c *authcode.AuthorizationCodeCredential, options p
 	}
 	return token
 }
+
+func readCloser(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }

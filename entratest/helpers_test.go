@@ -61,6 +61,13 @@ func (f *fixture) at(tenant string) *fixture {
 	return &g
 }
 
+// in is the same emulator, in a subtest.
+func (f *fixture) in(t testing.TB) *fixture {
+	g := *f
+	g.t = t
+	return &g
+}
+
 // with sets parameters in a copy; an empty value removes one.
 func with(v url.Values, pairs ...string) url.Values {
 	v = maps.Clone(v)

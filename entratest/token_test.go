@@ -84,7 +84,7 @@ func TestTokensByResource(t *testing.T) {
 	refresh := f.mustToken(codeForm(f.signIn(alice, "scope", "openid profile offline_access"))).RefreshToken
 	for _, test := range tests {
 		t.Run(test.scope, func(t *testing.T) {
-			f := &fixture{f.Emulator, t, f.tenant, f.client}
+			f := f.in(t)
 			a := f.mustToken(refreshForm(refresh, "scope", test.scope))
 			if a.Scope != test.granted {
 				t.Errorf("scope %q, want %q", a.Scope, test.granted)
@@ -150,7 +150,7 @@ func TestTokenRequestRefused(t *testing.T) {
 	f := start(t, nil)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := &fixture{f.Emulator, t, f.tenant, f.client}
+			f := f.in(t)
 			f.mustRefuse(codeForm(f.signIn(alice), test.change...), test.code, test.number)
 		})
 	}
@@ -175,7 +175,7 @@ func TestTokenRequestShape(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := &fixture{f.Emulator, t, f.tenant, f.client}
+			f := f.in(t)
 			r, err := http.NewRequest(test.method, f.tokenURL(), strings.NewReader(test.body))
 			if err != nil {
 				t.Fatal(err)

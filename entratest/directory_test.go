@@ -1,0 +1,92 @@
+package entratest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/authcode-go/authcode/entratest"
+)
+
+func TestLookups(t *testing.T) {
+	d := entratest.DefaultDirectory()
+	if d.App("web").ClientID == "" || d.App(web.ClientID).Name != "web" || d.App("x").ClientID != "" {
+		t.Error("App")
+	}
+	for _, name := range []string{"alice", alice, "ALICE@contoso.example", d.Users[0].ObjectID} {
+		if d.User(name).Username != alice {
+			t.Errorf("User(%q)", name)
+		}
+	}
+	if d.User("").Username != "" || d.User("nobody").Username != "" {
+		t.Error("a user of no name")
+	}
+	for _, name := range []string{"contoso", "contoso.example", contoso} {
+		if d.Tenant(name).ID != contoso {
+			t.Errorf("Tenant(%q)", name)
+		}
+	}
+	if d.Resource("https://storage.azure.com").AppID == "" || d.Resource("x").AppID != "" {
+		t.Error("Resource")
+	}
+	if again := entratest.DefaultDirectory(); again.App("web").ClientID != web.ClientID {
+		t.Error("the default directory changes")
+	}
+}
+
+func TestDirectoryIsCopied(t *testing.T) {
+	d := entratest.DefaultDirectory()
+	f := start(t, &entratest.Options{Directory: d})
+	d.Apps[0].Secrets[0], d.Apps[0].RedirectURIs[1], d.Users[0].Username = "changed", "changed", "changed"
+	f.Directory().Users[0].Username = "changed"
+	f.mustToken(codeForm(f.signIn(alice)))
+}
+
+func TestOptionsRefused(t *testing.T) {
+	directoryWith := func(change func(*entratest.Directory)) *entratest.Options {
+		d := entratest.DefaultDirectory()
+		change(d)
+		return &entratest.Options{Directory: d}
+	}
+	for name, options := range map[string]*entratest.Options{
+		"lifetime":      {AccessTokenLifetime: time.Millisecond},
+		"refresh in":    {RefreshIn: -1},
+		"rotation":      {Rotation: 7},
+		"origin path":   {Origin: "https://login.example/"},
+		"origin scheme": {Origin: "ftp://login.example"},
+		"origin":        {Origin: "%"},
+		"tenant ID":     directoryWith(func(d *entratest.Directory) { d.Tenants[0].ID = "x" }),
+		"same tenant":   directoryWith(func(d *entratest.Directory) { d.Tenants[0].Domain = d.Tenants[1].Domain }),
+		"homeless user": directoryWith(func(d *entratest.Directory) { d.Users[0].TenantID = d.Users[0].ObjectID }),
+		"same user":     directoryWith(func(d *entratest.Directory) { d.Users[0].Username = d.Users[1].Username }),
+		"guest":         directoryWith(func(d *entratest.Directory) { d.Users[0].Guests[0].ObjectID = d.Users[0].ObjectID }),
+		"app ID":        directoryWith(func(d *entratest.Directory) { d.Apps[0].ClientID = "web" }),
+		"app type":      directoryWith(func(d *entratest.Directory) { d.Apps[0].Type = 9 }),
+		"resource":      directoryWith(func(d *entratest.Directory) { d.Resources[0].AppID = "" }),
+		"token version": directoryWith(func(d *entratest.Directory) { d.Resources[0].TokenVersion = 3 }),
+	} {
+		if _, err := entratest.NewHandler(options); err == nil {
+			t.Errorf("%s: accepted", name)
+		} else {
+			t.Logf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	a, b := start(t, nil), start(t, nil)
+	if a.URL() == b.URL() {
+		t.Error("two emulators, one origin")
+	}
+	if c := start(t, &entratest.Options{Origin: "http://127.0.0.1:8080"}); c.URL() != "http://127.0.0.1:8080" {
+		t.Error(c.URL())
+	}
+}
+
+// Without a resource for short scopes, there is none for bare sign-ins either.
+func TestNoGraph(t *testing.T) {
+	d := entratest.DefaultDirectory()
+	d.Resources = d.Resources[5:]
+	f := start(t, &entratest.Options{Directory: d})
+	f.mustRefuse(codeForm(f.signIn(alice, "scope", "openid")), "invalid_scope", 70011)
+	f.mustToken(codeForm(f.signIn(alice, "scope", orders)))
+}

@@ -1,0 +1,109 @@
+package entratest_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/authcode-go/authcode/entratest"
+)
+
+// Whatever is posted to the token endpoint, there is an answer: tokens, or an OAuth error.
+func FuzzToken(f *testing.F) {
+	// Fuzzing runs in several processes, each with an emulator of its own: CODE and REFRESH stand for good ones.
+	x := start(f, &entratest.Options{LogSize: 1})
+	refresh := x.mustToken(codeForm(x.signIn(alice))).RefreshToken
+	f.Add(contoso, "application/x-www-form-urlencoded", "", codeForm("CODE").Encode())
+	f.Add("common", "application/x-www-form-urlencoded", "", refreshForm("REFRESH", "scope", storage, "claims", both).Encode())
+	f.Add(fabrikam, "application/x-www-form-urlencoded", "Basic eDp5", refreshForm("REFRESH", "client_id", "").Encode())
+	f.Add("contoso.example", "application/json", "Bearer x", `{"grant_type":"x"}`)
+	f.Add("", "application/x-www-form-urlencoded", "Basic", codeForm("1.AAAA", "client_secret", "", "client_assertion", "a.b.c",
+		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer").Encode())
+	f.Add("x", "application/x-www-form-urlencoded", "", codeForm("", "scope", "a//b api://orders/ //.default", "client_info", "yes").Encode()+"&a=1&a=2")
+	f.Fuzz(func(t *testing.T, tenant, contentType, authorization, body string) {
+		if strings.Contains(body, "CODE") {
+			body = strings.ReplaceAll(body, "CODE", x.in(t).signIn(alice))
+		}
+		body = strings.ReplaceAll(body, "REFRESH", refresh)
+		u := must(url.Parse(x.URL()))
+		u.Path = "/" + tenant + "/oauth2/v2.0/token"
+		r := &http.Request{Method: http.MethodPost, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+			"Content-Type": {contentType}, "Authorization": {authorization},
+		}}
+		response, err := x.Transport().RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Requests()[0].Endpoint != "token" {
+			return // the tenant had a slash in it
+		}
+		var a answer
+		if err := json.Unmarshal(data, &a); err != nil {
+			t.Fatalf("%v in %q", err, data)
+		}
+		switch {
+		case response.StatusCode == http.StatusOK && a.AccessToken != "" && a.Error == "":
+		case response.StatusCode >= 400 && response.StatusCode < 500 && a.Error != "" && a.AccessToken == "" && len(a.Codes) == 1:
+		default:
+			t.Fatalf("%d %s", response.StatusCode, data)
+		}
+	})
+}
+
+// Whatever is asked of the authorize endpoint, there is a page, or a redirect to a registered URI.
+func FuzzAuthorize(f *testing.F) {
+	x := start(f, &entratest.Options{LogSize: -1})
+	f.Add(contoso, http.MethodGet, authorizeQuery("emulator_user", alice).Encode(), "", "")
+	f.Add("common", http.MethodGet, authorizeQuery("prompt", "none", "response_mode", "fragment").Encode(), "ESTSAUTH=1.AAAA", "")
+	f.Add(contoso, http.MethodPost, authorizeQuery("response_mode", "form_post").Encode(), "", "emulator_user="+alice)
+	f.Add(fabrikam, http.MethodPost, authorizeQuery("claims", step).Encode(), "", "username=x&password=y")
+	f.Add("x", http.MethodGet, authorizeQuery("client_id", native.ClientID, "redirect_uri", "http://localhost:1?a=b").Encode(), "", "")
+	f.Add("", http.MethodGet, authorizeQuery("scope", "a b \"", "code_challenge", "x").Encode(), "", "")
+	f.Fuzz(func(t *testing.T, tenant, method, query, cookie, body string) {
+		u := must(url.Parse(x.URL()))
+		u.Path, u.RawQuery = "/"+tenant+"/oauth2/v2.0/authorize", query
+		r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+			"Content-Type": {"application/x-www-form-urlencoded"}, "Cookie": {cookie},
+		}}
+		response, err := x.Transport().RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		location := response.Header.Get("Location")
+		switch {
+		case response.StatusCode == http.StatusFound && registered(location):
+		case location == "" && (response.StatusCode == 200 || response.StatusCode >= 400 && response.StatusCode < 500) &&
+			(method == http.MethodHead || strings.HasSuffix(strings.TrimSpace(string(page)), "</html>")):
+		default:
+			t.Fatalf("%d %q %s", response.StatusCode, location, page)
+		}
+	})
+}
+
+// registered reports whether a browser that follows a Location ends up at one of the directory's apps.
+func registered(location string) bool {
+	u, err := url.Parse(location)
+	if err != nil {
+		return false
+	}
+	for _, app := range []entratest.App{web, native} {
+		for _, redirect := range app.RedirectURIs {
+			r := must(url.Parse(redirect))
+			if r.Scheme == u.Scheme && r.Hostname() == u.Hostname() && u.User == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
