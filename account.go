@@ -42,6 +42,11 @@ func (a Account) Claims(v any) error {
 	return nil
 }
 
+// Format prints the exported fields, for every verb: the claims may be long and hold what a log should not.
+func (a Account) Format(state fmt.State, verb rune) {
+	formatAs(state, verb, fmt.Sprintf("{ID:%s Name:%s ObjectID:%s TenantID:%s Username:%s}", a.ID, a.Name, a.ObjectID, a.TenantID, a.Username))
+}
+
 // identity is all an answer says about who it is for, to compare with who the grant is for.
 type identity struct {
 	home     string // uid.utid of client_info

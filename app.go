@@ -2,6 +2,7 @@ package authcode
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -231,9 +232,16 @@ func (a *App) ImportRefreshToken(ctx context.Context, refreshToken string, scope
 	if err := pauses.wait(ctx, a.site.endpointsOf(q.key.tenant).Token); err != nil {
 		return nil, err
 	}
-	return inFlight(ctx, a, func(ctx context.Context) (*AuthorizationCodeCredential, error) {
-		return a.importToken(ctx, refreshToken, q, trust)
+	// Detached like a redemption: a server that rotates has spent the token, whether the caller stays or not.
+	return a.redemptions.Do(ctx, importOf(refreshToken, q), func(ctx context.Context) (*AuthorizationCodeCredential, error) {
+		return inFlight(ctx, a, func(ctx context.Context) (*AuthorizationCodeCredential, error) {
+			return a.importToken(ctx, refreshToken, q, trust)
+		})
 	})
+}
+
+func importOf(refreshToken string, q query) redemption {
+	return sha256.Sum256([]byte("import\x00" + q.key.id + "\x00" + refreshToken))
 }
 
 func (a *App) importToken(ctx context.Context, refreshToken string, q query, t *trust) (*AuthorizationCodeCredential, error) {

@@ -209,3 +209,38 @@ func TestTheClockSetBackOrForward(t *testing.T) { // case 105, on virtual time: 
 		}
 	})
 }
+
+func TestCallsThatAreRefusedBeforeAnyRequest(t *testing.T) { // B7
+	e := newEntra(t, nil)
+	c := e.newCredential(alice, nil)
+	for name, test := range map[string]struct {
+		options policy.TokenRequestOptions
+		names   string
+	}{
+		"no scopes":      {policy.TokenRequestOptions{}, "at least one scope"},
+		"an empty scope": {tokenFor(""), "scope"},
+		"two in one":     {tokenFor("a b"), "scope"},
+		"a quote":        {tokenFor(`a"b`), "scope"},
+		"a line break":   {tokenFor("a\r\nX: y"), "scope"},
+		"not ASCII":      {tokenFor("ä"), "scope"},
+		"huge":           {tokenFor(strings.Repeat("a", 20<<10)), "scope"},
+		"a bad tenant":   {policy.TokenRequestOptions{Scopes: []string{graphScope}, TenantID: "a/../b"}, "tenant"},
+		"no claims":      {policy.TokenRequestOptions{Scopes: []string{graphScope}, Claims: "cp1"}, "claims"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := c.GetToken(t.Context(), test.options)
+			if err == nil || !strings.Contains(err.Error(), test.names) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want an error naming %s", err, test.names)
+			}
+		})
+	}
+	var none context.Context
+	if _, err := c.GetToken(none, tokenFor(graphScope)); err == nil || !strings.Contains(err.Error(), "context is nil") {
+		t.Errorf("a nil context: %v", err)
+	}
+	if _, err := new(authcode.AuthorizationCodeCredential).GetToken(t.Context(), tokenFor(graphScope)); err == nil {
+		t.Error("a zero credential gave a token")
+	}
+	e.wantRequests(0, 0)
+	mustToken(t, c, tokenFor(graphScope))
+}

@@ -229,15 +229,13 @@ func (a *App) checkIssuer(t *trust, key signingKey, c *idClaims, tenantID string
 }
 
 // checkSignInTenant decides whether a directory's users may sign in. For a tenant of its own the issuer has decided; at common
-// and organizations any directory in the world can answer.
+// and organizations any directory in the world can answer, and an App there lets in those it names, whatever tenant a flow
+// was begun for.
 func (a *App) checkSignInTenant(tid, tenantID string) error {
-	switch {
-	case !isMultiTenant(tenantID):
-		if guidPattern.MatchString(tenantID) && !strings.EqualFold(tid, tenantID) {
-			return fmt.Errorf("the ID token's tenant (tid) is %s, not %s", quoted(tid), quoted(tenantID))
-		}
-		return nil
-	case containsFold(a.signInTenants, "*"), containsFold(a.signInTenants, tid):
+	if guidPattern.MatchString(tenantID) && !strings.EqualFold(tid, tenantID) {
+		return fmt.Errorf("the ID token's tenant (tid) is %s, not %s", quoted(tid), quoted(tenantID))
+	}
+	if !isMultiTenant(a.tenants.home) || containsFold(a.signInTenants, "*") || containsFold(a.signInTenants, tid) {
 		return nil
 	}
 	return fmt.Errorf("users of the tenant (tid) %s may not sign in: add it to SignInTenants to let them", quoted(tid))

@@ -101,6 +101,8 @@ func (g *grant) refresh(ctx context.Context, q query) (azcore.AccessToken, error
 	return token.access, err
 }
 
+const refreshing = "refreshing a token"
+
 // refreshRequest is RFC 6749 section 6 with what Entra adds:
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#refresh-the-access-token
 func (g *grant) refreshRequest(held *holding, q query) tokenRequest {
@@ -109,7 +111,7 @@ func (g *grant) refreshRequest(held *holding, q query) tokenRequest {
 	form.Set("refresh_token", held.refreshToken)
 	a.setClaims(form, q.claims, q.key.cae)
 	return tokenRequest{
-		doing:    "refreshing the token of tenant " + orElse(q.key.tenant, "none"),
+		doing:    refreshing,
 		form:     form,
 		mailbox:  a.mailboxOf(held),
 		tenantID: q.key.tenant,
@@ -149,7 +151,7 @@ func (g *grant) settle(held *holding, generation uint64, q query, answer *tokenA
 		g.holdOff(q.key, failed)
 		return cachedToken{}, g.refused(held, generation, q, failed)
 	}
-	if err := g.app.checkSameUser(held, q.key.tenant, answer); err != nil {
+	if err := g.app.checkSameUser(held, answer); err != nil {
 		return cachedToken{}, err
 	}
 	token, err := g.renew(generation, q.key, answer)
@@ -238,7 +240,7 @@ func (g *grant) unknownAccount(q query) *AuthenticationRequiredError {
 
 // checkSameUser refuses an answer for another user than the grant's (OpenID Connect Core 1.0 section 12.2: same iss,
 // sub and aud). An answer need not say whose it is.
-func (a *App) checkSameUser(held *holding, tenantID string, answer *tokenAnswer) error {
+func (a *App) checkSameUser(held *holding, answer *tokenAnswer) error {
 	var claims *idClaims
 	if answer.idToken != "" {
 		var err error
@@ -248,7 +250,7 @@ func (a *App) checkSameUser(held *holding, tenantID string, answer *tokenAnswer)
 	}
 	changed := func(what string) error {
 		return &AuthenticationFailedError{
-			doing: "refreshing the token of tenant " + orElse(tenantID, "none"),
+			doing: refreshing,
 			what:  "the answer's " + what + " changed, so it was not stored",
 			next:  "have the user sign in again",
 		}

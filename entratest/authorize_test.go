@@ -198,11 +198,14 @@ func TestWhoMayEnter(t *testing.T) {
 	if err := f.SetDisabled(bob, false); err != nil {
 		t.Fatal(err)
 	}
-	refresh := f.mustToken(codeForm(f.signIn(bob))).RefreshToken
+	a := f.mustToken(codeForm(f.signIn(bob), "claims", cp1))
 	if err := f.SetDisabled("bob", true); err != nil {
 		t.Fatal(err)
 	}
-	f.mustRefuse(refreshForm(refresh), "invalid_grant", 50057)
+	f.mustRefuse(refreshForm(a.RefreshToken), "invalid_grant", 50057)
+	if _, err := f.VerifyAccessToken(a.AccessToken); err == nil {
+		t.Error("a disabled user's CAE token passes")
+	}
 	if err := f.SetDisabled("nobody", true); err == nil {
 		t.Error("nobody was disabled")
 	}

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -131,8 +133,8 @@ func (e *Emulator) answer(x *exchange) *reply {
 
 // duplicate names a parameter that is there twice, which RFC 6749 section 3.1 and 3.2 forbid.
 func duplicate(values url.Values) *oauthError {
-	for name, all := range values {
-		if len(all) > 1 {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(values[name]) > 1 {
 			return refuse("invalid_request", 9000411, name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,8 @@ import (
 )
 
 // Fault is something that goes wrong on demand; see [Emulator.Inject]. Endpoint, GrantType, Times and When say which
-// requests it befalls; the other fields say what happens, and may be combined.
+// requests it befalls; the other fields say what happens, and may be combined. Edit and When are called by many
+// goroutines where there are many requests, and may call the emulator.
 type Fault struct {
 	// AADSTS is the number in the answer of Error; known numbers bring their usual text. Zero: none.
 	AADSTS int
@@ -22,8 +24,8 @@ type Fault struct {
 	Body string
 	// Claims is the claims member of the answer of Error.
 	Claims string
-	// EchoSecrets repeats every form value of the request in the error description, or behind Body: a server whose
-	// errors cannot be logged as they are. Without Error, Status and Body the error is invalid_request.
+	// EchoSecrets repeats every form and query value of the request in the error description, or behind Body: a
+	// server whose errors cannot be logged as they are. Without Error, Status and Body the error is invalid_request.
 	EchoSecrets bool
 	// Edit changes a JSON answer, real or not, before it is sent. Numbers are float64, as encoding/json has them.
 	Edit func(answer map[string]any)
@@ -55,7 +57,7 @@ type Fault struct {
 	// TruncateAt processes the request, promises the whole answer in Content-Length, and cuts the connection after
 	// this many bytes. Zero, or more bytes than there are: the whole answer.
 	TruncateAt int
-	// When narrows down the requests it befalls. The body has been read. Nil: all.
+	// When narrows down the requests it befalls; a form is in the request's PostForm. Nil: all.
 	When func(*http.Request) bool
 }
 
@@ -125,9 +127,16 @@ func (l *faultList) count(i *injected) bool {
 
 func (f *Fault) befalls(x *exchange) bool {
 	endpoint := cmp.Or(f.Endpoint, endpointToken)
-	return (endpoint == "*" || endpoint == x.endpoint) &&
-		(f.GrantType == "" || f.GrantType == x.form.Get("grant_type")) &&
-		(f.When == nil || f.When(x.request))
+	if (endpoint != "*" && endpoint != x.endpoint) || (f.GrantType != "" && f.GrantType != x.form.Get("grant_type")) {
+		return false
+	}
+	if f.When == nil {
+		return true
+	}
+	if x.request.PostForm == nil { // the body is read already: ParseForm would find nothing
+		x.request.PostForm = cloneValues(x.form)
+	}
+	return f.When(x.request)
 }
 
 // delay waits out the latency; it reports whether the client is still there.
@@ -180,8 +189,10 @@ func (f *Fault) refusal(x *exchange) *oauthError {
 
 func formValues(x *exchange) string {
 	var all []string
-	for _, name := range slices.Sorted(maps.Keys(x.form)) {
-		all = append(all, x.form[name]...)
+	for _, values := range []url.Values{x.form, x.query} {
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			all = append(all, values[name]...)
+		}
 	}
 	return strings.Join(all, " ")
 }

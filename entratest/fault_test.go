@@ -80,7 +80,9 @@ func TestWhichRequestsAFaultBefalls(t *testing.T) {
 		t.Error("removed")
 	}
 	f.Inject(entratest.Fault{GrantType: "authorization_code", Error: "x", Times: 1})
-	f.Inject(entratest.Fault{When: func(r *http.Request) bool { return r.Header.Get("X-Test") != "" }, Error: "y", Times: 1})
+	f.Inject(entratest.Fault{When: func(r *http.Request) bool {
+		return r.Header.Get("X-Test") != "" && r.PostForm.Get("refresh_token") == refresh
+	}, Error: "y", Times: 1})
 	if status() != 200 {
 		t.Error("another grant type, another header")
 	}
@@ -110,9 +112,10 @@ func TestWhichRequestsAFaultBefalls(t *testing.T) {
 	if response, _ := f.get(f.URL()); response.StatusCode != 418 {
 		t.Error("any path")
 	}
-	f.Inject(entratest.Fault{Endpoint: "authorize", Error: "server_error", AADSTS: 90033, Times: 1})
+	f.Inject(entratest.Fault{Endpoint: "authorize", Error: "server_error", AADSTS: 90033, Suberror: "s", Claims: "{}", EchoSecrets: true, Times: 1})
 	u, err := f.Authorize(t.Context(), f.authorizeURL(), alice)
-	if err != nil || u.Query().Get("error") != "server_error" || u.Query().Get("state") == "" {
+	if err != nil || u.Query().Get("error") != "server_error" || u.Query().Get("state") == "" ||
+		u.Query().Get("suberror") != "s" || u.Query().Get("claims") != "{}" || !strings.Contains(u.Query().Get("error_description"), "n-1") {
 		t.Errorf("authorize: %v %v", u, err)
 	}
 	f.Inject(entratest.Fault{Endpoint: "authorize", Status: 502, Body: "gateway", Times: 1})

@@ -106,7 +106,8 @@ func TestCAE(t *testing.T) {
 	f.RevokeAccessTokens(alice)
 	_, err := f.VerifyAccessToken(first.AccessToken)
 	var revoked *entratest.RevokedError
-	if !errors.As(err, &revoked) || !strings.Contains(revoked.Claims, `"nbf"`) || !json.Valid([]byte(revoked.Claims)) {
+	if !errors.As(err, &revoked) || !strings.Contains(revoked.Claims, `"nbf"`) || !json.Valid([]byte(revoked.Claims)) ||
+		!strings.Contains(err.Error(), revoked.Claims) {
 		t.Fatalf("%v", err)
 	}
 	if _, err := f.VerifyAccessToken(plain.AccessToken); err != nil {

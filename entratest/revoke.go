@@ -23,9 +23,14 @@ func (e *Emulator) RevokeAccessTokens(username string) {
 }
 
 // SetDisabled disables a user's account, or enables it again: while disabled, sign-ins and token requests are refused
-// with AADSTS50057.
+// with AADSTS50057. Disabling is a critical event too, as [Emulator.RevokeAccessTokens].
 func (e *Emulator) SetDisabled(username string, disabled bool) error {
-	return e.changeUser(username, func(s *userState) { s.disabled = disabled })
+	return e.changeUser(username, func(s *userState) {
+		s.disabled = disabled
+		if disabled {
+			s.accessBefore, s.accessTime = e.sequence.Add(1), e.Now()
+		}
+	})
 }
 
 func (e *Emulator) changeUser(username string, change func(*userState)) error {

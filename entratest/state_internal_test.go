@@ -1,0 +1,75 @@
+package entratest
+
+import (
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestExpiringSetForgets(t *testing.T) {
+	x, now := newExpiringSet(), time.Now()
+	for i := range 100_000 {
+		if !x.add(strconv.Itoa(i), now.Add(time.Minute), now) {
+			t.Fatalf("%d was there", i)
+		}
+		now = now.Add(100 * time.Millisecond) // 600 alive at a time
+	}
+	if len(x.until) > 2048 {
+		t.Errorf("%d are remembered", len(x.until))
+	}
+	if x.add("99999", now.Add(time.Minute), now) {
+		t.Error("one that is alive was forgotten")
+	}
+	if !x.add("1", now.Add(time.Minute), now) {
+		t.Error("an expired one is still there")
+	}
+}
+
+func TestFamiliesForget(t *testing.T) {
+	table, now := familyTable{families: make(map[string]*family)}, time.Now()
+	for i := range 20_000 {
+		table.check(RotationRefuse, strconv.Itoa(i), 0, true, now)
+		now = now.Add(refreshTokenIdle / 500) // 500 alive at a time
+	}
+	if len(table.families) > 2048 {
+		t.Errorf("%d are remembered", len(table.families))
+	}
+	if table.check(RotationRefuse, "19999", 0, true, now) {
+		t.Error("one that is alive was forgotten")
+	}
+	if !table.check(RotationKeep, "19999", 0, true, now) {
+		t.Error("without rotation nothing is refused")
+	}
+}
+
+// A value of one kind, or one somebody changed, is not taken for another.
+func TestSealed(t *testing.T) {
+	e, err := NewHandler(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := e.seal(sealedCode, "x")
+	var got string
+	if !e.unseal(sealedCode, sealed, &got) || got != "x" {
+		t.Error("does not open")
+	}
+	other, err := NewHandler(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.unseal(sealedRefresh, sealed, &got) || other.unseal(sealedCode, sealed, &got) {
+		t.Error("opens where it should not")
+	}
+	for i := range len(sealed) {
+		changed := []byte(sealed)
+		changed[i] ^= 1
+		if e.unseal(sealedCode, string(changed), &got) {
+			t.Errorf("byte %d does not matter", i)
+		}
+	}
+	for _, s := range []string{"", "1", "1.", "1.!", sealed + "=", sealed[1:]} {
+		if e.unseal(sealedCode, s, &got) {
+			t.Errorf("%q opens", s)
+		}
+	}
+}
