@@ -20,15 +20,13 @@ import (
 // App is an app registration: it signs users in and keeps their grants. Make one per process; it serves all users, and all
 // its methods are safe for concurrent use. Grants live in memory, one process's: they end with it.
 type App struct {
-	auth          ClientAuth
-	clientID      string
+	wire
+	lifespan
+
 	onEvent       func(context.Context, Event)
-	pipeline      runtime.Pipeline
 	redirectURI   string
-	retry         policy.RetryOptions // of a refresh
 	sealer        Sealer
 	signInTenants []string
-	site          site
 	tenants       tenants
 	tracer        tracing.Tracer
 
@@ -36,7 +34,6 @@ type App struct {
 	redemptions flight.Shared[redemption, *AuthorizationCodeCredential]
 	registry    registry
 	trusts      trusts
-	lifespan
 }
 
 // AppOptions are the optional parts of [NewApp]. The zero value is safe: Entra ID's public cloud, one tenant, in memory.
@@ -111,11 +108,13 @@ type appConfig struct {
 
 func newApp(c appConfig) (*App, error) {
 	a := &App{
-		auth:          c.auth,
-		clientID:      c.clientID,
+		wire: wire{
+			auth:     c.auth,
+			clientID: c.clientID,
+			retry:    refreshRetry(c.client.Retry),
+		},
 		onEvent:       c.onEvent,
 		redirectURI:   c.redirectURI,
-		retry:         refreshRetry(c.client.Retry),
 		sealer:        c.sealer,
 		signInTenants: append([]string(nil), c.signInTenants...),
 	}

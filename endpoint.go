@@ -18,6 +18,15 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 )
 
+// wire is what it takes to talk to the server: where it is, and how the app proves itself.
+type wire struct {
+	auth     ClientAuth
+	clientID string
+	pipeline runtime.Pipeline
+	retry    policy.RetryOptions // of a refresh
+	site     site
+}
+
 // tokenRequest is one request to a token endpoint (RFC 6749 section 3.2).
 type tokenRequest struct {
 	doing    string // for errors: "redeeming the authorization code"
@@ -52,26 +61,26 @@ func (f *failure) server() *AuthenticationFailedError {
 }
 
 // post is the only place that sends a token request.
-func (a *App) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure) {
+func (w *wire) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	endpoints := a.site.endpointsOf(r.tenantID)
+	endpoints := w.site.endpointsOf(r.tenantID)
 	proof := &authRequest{
-		clientID: a.clientID,
+		clientID: w.clientID,
 		tokenURL: endpoints.Token,
-		adfs:     a.site.own == nil && isADFS(r.tenantID),
+		adfs:     w.site.own == nil && isADFS(r.tenantID),
 		form:     r.form,
 		header:   http.Header{},
 	}
-	if err := a.auth.apply(ctx, proof); err != nil {
-		return nil, &failure{unsent, fmt.Errorf("authcode: %s: %w", r.doing, a.redactorFor(r.form, nil).error(err))}
+	if err := w.auth.apply(ctx, proof); err != nil {
+		return nil, &failure{unsent, fmt.Errorf("authcode: %s: %w", r.doing, w.redactorFor(r.form, nil).error(err))}
 	}
 	x := &exchange{
 		doing:    r.doing + " at " + hostOf(endpoints.Token),
-		redactor: sync.OnceValue(func() redactor { return a.redactorFor(r.form, proof.secrets) }),
+		redactor: sync.OnceValue(func() redactor { return w.redactorFor(r.form, proof.secrets) }),
 		sent:     &sentState{},
 	}
-	answer, failed := x.do(func() (*http.Response, error) { return a.send(ctx, endpoints.Token, r, proof.header, x) })
+	answer, failed := x.do(func() (*http.Response, error) { return w.send(ctx, endpoints.Token, r, proof.header, x) })
 	if failed != nil {
 		if e, ok := errors.AsType[*AuthenticationFailedError](failed.err); ok {
 			pauses.begin(endpoints.Token, e)
@@ -80,9 +89,9 @@ func (a *App) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure)
 	return answer, failed
 }
 
-func (a *App) send(ctx context.Context, tokenURL string, r tokenRequest, header http.Header, x *exchange) (*http.Response, error) {
+func (w *wire) send(ctx context.Context, tokenURL string, r tokenRequest, header http.Header, x *exchange) (*http.Response, error) {
 	ctx = context.WithValue(ctx, tokenCallKey{}, tokenCall{sent: x.sent, redactor: x.redactor})
-	ctx = withoutCallersHTTP(ctx, a.retryFor(r.once))
+	ctx = withoutCallersHTTP(ctx, w.retryFor(r.once))
 	req, err := runtime.NewRequest(ctx, http.MethodPost, tokenURL)
 	if err != nil {
 		return nil, err
@@ -102,7 +111,7 @@ func (a *App) send(ctx context.Context, tokenURL string, r tokenRequest, header 
 	for name := range header {
 		h.Set(name, header.Get(name))
 	}
-	return a.pipeline.Do(req)
+	return w.pipeline.Do(req)
 }
 
 // withoutCallersHTTP takes away what azcore lets a caller hang on a context for its own request: a captured response
@@ -115,11 +124,11 @@ func withoutCallersHTTP(ctx context.Context, retry policy.RetryOptions) context.
 
 // retryFor gives the pipeline's retries. A code is never sent twice: RFC 6749 section 4.1.2 has the server revoke
 // what it gave for one that is. A refresh follows ClientOptions.Retry, except that 429 and 503 are the pause's.
-func (a *App) retryFor(once bool) policy.RetryOptions {
+func (w *wire) retryFor(once bool) policy.RetryOptions {
 	if once {
 		return policy.RetryOptions{MaxRetries: -1}
 	}
-	return a.retry
+	return w.retry
 }
 
 // refreshRetry makes a user's retry options those of a refresh.
@@ -145,8 +154,8 @@ func isThrottle(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
-func (a *App) redactorFor(form url.Values, more []string) redactor {
-	secrets := append([]string{secretOf(a.auth)}, more...)
+func (w *wire) redactorFor(form url.Values, more []string) redactor {
+	secrets := append([]string{secretOf(w.auth)}, more...)
 	for _, name := range []string{"code", "refresh_token", "code_verifier", "client_secret", "client_assertion"} {
 		secrets = append(secrets, form.Get(name))
 	}
@@ -292,14 +301,14 @@ func hostOf(rawURL string) string {
 }
 
 // get reads a public document of the server: metadata or keys.
-func (a *App) get(ctx context.Context, documentURL string) ([]byte, error) {
-	req, err := runtime.NewRequest(withoutCallersHTTP(ctx, a.retry), http.MethodGet, documentURL)
+func (w *wire) get(ctx context.Context, documentURL string) ([]byte, error) {
+	req, err := runtime.NewRequest(withoutCallersHTTP(ctx, w.retry), http.MethodGet, documentURL)
 	if err != nil {
 		return nil, err
 	}
 	req.Raw().Header.Set("Accept", "application/json")
 	req.Raw().Header.Set("Client-Request-Id", newUUID())
-	resp, err := a.pipeline.Do(req)
+	resp, err := w.pipeline.Do(req)
 	if err != nil {
 		return nil, err
 	}
