@@ -30,15 +30,7 @@ func (c clientInfo) known() bool { return c.uid != "" && c.utid != "" }
 
 const defaultLifetime = 5 * time.Minute // of a token whose answer does not say
 
-// parseAnswer reads a 200. Its error says what is wrong with the answer and repeats nothing of it.
-func parseAnswer(body []byte, received time.Time) (*tokenAnswer, error) {
-	members, err := parseObject(body)
-	if err != nil {
-		return nil, err
-	}
-	return readAnswer(members, received)
-}
-
+// readAnswer reads a 200. Its error says what is wrong with the answer and repeats nothing of it.
 func readAnswer(members jsonObject, received time.Time) (*tokenAnswer, error) {
 	a := &tokenAnswer{received: received}
 	if err := checkTokenType(members); err != nil {
