@@ -19,16 +19,17 @@ const rootExamples = `  authcode demo
 
 func newRootCommand(s streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:               "authcode",
-		Short:             "Sign users in at Microsoft Entra ID, and get tokens for them",
-		Long:              rootHelp,
-		Example:           rootExamples,
-		Version:           version(),
-		Args:              knownCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Use:                        "authcode",
+		Short:                      "Sign users in at Microsoft Entra ID, and get tokens for them",
+		Long:                       rootHelp,
+		Example:                    rootExamples,
+		Version:                    version(),
+		Args:                       knownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)

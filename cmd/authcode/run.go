@@ -33,17 +33,17 @@ func run(args []string, s streams) int {
 	root := newRootCommand(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
-		fmt.Fprintln(s.err, "authcode: interrupted")
-		return exitInterrupted
-	}
-	return report(s.err, err)
+	return report(s.err, err, ctx.Err() != nil)
 }
 
 // report prints an error as one line a person can act on, and gives the exit code.
-func report(w io.Writer, err error) int {
-	if err == nil {
+func report(w io.Writer, err error, interrupted bool) int {
+	switch {
+	case err == nil:
 		return exitOK
+	case interrupted: // whatever came of it
+		fmt.Fprintln(w, "authcode: interrupted")
+		return exitInterrupted
 	}
 	fmt.Fprintln(w, "authcode: "+oneLine(strings.TrimPrefix(err.Error(), "authcode: ")))
 	usage, wrong := errors.AsType[*usageError](err)

@@ -16,6 +16,7 @@ type usageError struct {
 	text    string
 }
 
+// Error implements error.
 func (e *usageError) Error() string { return e.text }
 
 func misused(cmd *cobra.Command, format string, args ...any) error {
@@ -67,7 +68,7 @@ func requireFlags(cmd *cobra.Command, names ...string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return misused(cmd, "%s is required", strings.Join(missing, ", "))
+		return misused(cmd, "missing: %s", strings.Join(missing, ", "))
 	}
 	return nil
 }

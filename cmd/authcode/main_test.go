@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"authcode": main}) }
+
+func TestScripts(t *testing.T) {
+	pair := newCertificate(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               func(env *testscript.Env) error { return setUp(env, pair) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await-request":   awaitRequest,
+			"exec-code":       execCode,
+			"hold-tokens":     holdTokens,
+			"json":            checkJSON,
+			"no-secrets":      noSecrets,
+			"posts":           checkPosts,
+			"signin":          signInByHand,
+			"token":           checkToken,
+			"verifier-to-env": verifierToEnv,
+		},
+		Condition: func(condition string) (bool, error) {
+			return condition == "root" && os.Geteuid() == 0, nil
+		},
+	})
+}
