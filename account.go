@@ -42,9 +42,10 @@ func (a Account) Claims(v any) error {
 	return nil
 }
 
-// Format prints the exported fields, for every verb: the claims may be long and hold what a log should not.
+// Format prints the exported fields quoted, for every verb: a name is the user's own text, and the claims may hold what a log
+// should not.
 func (a Account) Format(state fmt.State, verb rune) {
-	formatAs(state, verb, fmt.Sprintf("{ID:%s Name:%s ObjectID:%s TenantID:%s Username:%s}", a.ID, a.Name, a.ObjectID, a.TenantID, a.Username))
+	formatAs(state, verb, fmt.Sprintf("{ID:%q Name:%q ObjectID:%q TenantID:%q Username:%q}", a.ID, a.Name, a.ObjectID, a.TenantID, a.Username))
 }
 
 // identity is all an answer says about who it is for, to compare with who the grant is for.

@@ -72,7 +72,7 @@ func checkTokenType(members jsonObject) error {
 	case tokenType == "":
 		return errors.New("it has no token_type")
 	case !strings.EqualFold(tokenType, "Bearer"):
-		return fmt.Errorf("its token_type is %s, not Bearer", quoted(tokenType))
+		return errors.New("its token_type is not Bearer")
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func isPlainID(s string) bool {
 // checkContentType refuses answers that are pages or are still encoded. A missing type is tolerated.
 func checkContentType(header http.Header) error {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return fmt.Errorf("it is encoded as %s, which was not asked for", quoted(encoding))
+		return errors.New("it has a Content-Encoding that was not asked for")
 	}
 	contentType := header.Get("Content-Type")
 	if contentType == "" {
@@ -156,11 +156,12 @@ func checkContentType(header http.Header) error {
 
 // readServerError reads the fields of an error answer (RFC 6749 section 5.2 and Entra's own), masked and cut. It
 // reports whether the answer is an error at all.
-func readServerError(members jsonObject, r redactor) (*AuthenticationFailedError, bool) {
+func readServerError(members jsonObject, redactor func() redactor) (*AuthenticationFailedError, bool) {
 	code := members.lenientText("error")
 	if code == "" || !members.has("error") {
 		return nil, false
 	}
+	r := redactor()
 	field := func(name string) string { return r.line(members.lenientText(name), maxProtocolField) }
 	return &AuthenticationFailedError{
 		Claims:        serverClaims(members, r),
@@ -202,4 +203,17 @@ func stsCodes(members jsonObject) []int {
 		}
 	}
 	return codes
+}
+
+// claims reads the ID token, if there is one, without verifying it. One that cannot be read counts as not sent: the access
+// token is what a plain credential and a refresh are for.
+func (a *tokenAnswer) claims() *idClaims {
+	if a.idToken == "" {
+		return nil
+	}
+	claims, err := parseIDToken(a.idToken)
+	if err != nil {
+		return nil
+	}
+	return claims
 }

@@ -2,12 +2,11 @@ package authcode
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -30,6 +29,7 @@ type App struct {
 	tenants       tenants
 	tracer        tracing.Tracer
 
+	callbacks   callbackBoard
 	keys        keyRing
 	redemptions flight.Shared[redemption, *AuthorizationCodeCredential]
 	registry    registry
@@ -42,7 +42,8 @@ type AppOptions struct {
 	// endpoint bodies are never logged, whatever Logging says. Policies see the requests, secrets included.
 	azcore.ClientOptions
 
-	// AdditionallyAllowedTenants are the tenants that a call may name besides the App's own, "*" for any. Empty: no other.
+	// AdditionallyAllowedTenants are the tenants that a call may name besides the App's own, and that a flow may be begun for
+	// (BeginOptions.TenantID), "*" for any. Empty: no other.
 	AdditionallyAllowedTenants []string
 	// Endpoints are those of a server that is not laid out as Entra ID is. nil: derived from authority and tenant.
 	Endpoints *Endpoints
@@ -173,12 +174,16 @@ func (a *App) checkSignInTenants() error {
 func newPipeline(given azcore.ClientOptions) runtime.Pipeline {
 	options := given
 	options.Logging.IncludeBody = false
+	options.Logging.AllowedHeaders = slices.DeleteFunc(slices.Clone(given.Logging.AllowedHeaders), func(name string) bool {
+		return strings.EqualFold(name, "Authorization") // client_secret_basic
+	})
 	options.Transport = newTransport(given.Transport)
 	options.Telemetry.Disabled = true // azcore's header names an Azure SDK module, which this is not
 	options.APIVersion = ""
 	return runtime.NewPipeline(moduleName, version, runtime.PipelineOptions{
-		PerCall: []policy.Policy{userAgentPolicy{userAgent(given.Telemetry)}},
-		Tracing: runtime.TracingOptions{Namespace: "Microsoft.Entra"},
+		PerCall:  []policy.Policy{userAgentPolicy{userAgent(given.Telemetry)}},
+		PerRetry: []policy.Policy{proofPolicy{}},
+		Tracing:  runtime.TracingOptions{Namespace: "Microsoft.Entra"},
 	}, &options)
 }
 
@@ -203,81 +208,15 @@ func (a *App) Credential(accountID string) *AuthorizationCodeCredential {
 	return a.registry.find(a, accountID)
 }
 
-// ImportRefreshToken takes over a refresh token that another system got for this same app registration: it redeems it for
-// scopes (of one resource; none: openid, profile and offline_access), verifies the ID token if one comes, and keeps the
-// grant. Errors are Redeem's; the refresh token is spent only if the server rotates it.
-func (a *App) ImportRefreshToken(ctx context.Context, refreshToken string, scopes ...string) (*AuthorizationCodeCredential, error) {
-	switch {
-	case ctx == nil:
-		return nil, errors.New("authcode: the context is nil: pass the request's context, or context.Background()")
-	case a.isClosed():
-		return nil, ErrClosed
-	case refreshToken == "" || len(refreshToken) > maxTokenBytes || !isVSCHAR(refreshToken): // RFC 6749 appendix A.17
-		return nil, errors.New("authcode: the refresh token is empty, too long, or holds control or non-ASCII characters: pass it as it was issued")
-	}
-	if len(scopes) == 0 {
-		scopes = reservedScopes
-	}
-	q, err := a.newQuery(policy.TokenRequestOptions{Scopes: scopes})
-	if err != nil {
-		return nil, fmt.Errorf("authcode: %w", err)
-	}
-	ctx, release := a.callContext(ctx)
-	defer release()
-	trust, err := a.trustOf(ctx, q.key.tenant)
-	if err != nil {
-		return nil, err
-	}
-	if err := pauses.wait(ctx, a.site.endpointsOf(q.key.tenant).Token); err != nil {
-		return nil, err
-	}
-	// Detached like a redemption: a server that rotates has spent the token, whether the caller stays or not.
-	return a.redemptions.Do(ctx, importOf(refreshToken, q), func(ctx context.Context) (*AuthorizationCodeCredential, error) {
-		return inFlight(ctx, a, func(ctx context.Context) (*AuthorizationCodeCredential, error) {
-			return a.importToken(ctx, refreshToken, q, trust)
-		})
-	})
-}
-
-func importOf(refreshToken string, q query) redemption {
-	return sha256.Sum256([]byte("import\x00" + q.key.id + "\x00" + refreshToken))
-}
-
-func (a *App) importToken(ctx context.Context, refreshToken string, q query, t *trust) (*AuthorizationCodeCredential, error) {
-	form := a.newForm("refresh_token", q.scopes)
-	form.Set("refresh_token", refreshToken)
-	began := time.Now()
-	answer, failed := a.post(ctx, tokenRequest{doing: "importing the refresh token", form: form, tenantID: q.key.tenant, timeout: refreshWindow})
-	var c *AuthorizationCodeCredential
-	var account Account
-	var err error
-	if failed != nil {
-		err = codeError(q, failed, false)
-	} else {
-		if answer.refreshToken == "" { // RFC 6749 section 6: none means go on with the old
-			answer.refreshToken = refreshToken
-		}
-		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, "", q.key.tenant}, "")
-	}
-	event := Event{Kind: EventImport, Duration: time.Since(began), Err: err, TenantID: q.key.tenant}
-	if err == nil {
-		event.GrantedScope = answer.scope
-	}
-	a.emit(ctx, event, account.ID)
-	return c, err
-}
-
 // Forget removes an account's grant from this App: the user signs out, or withdraws what they allowed. A refresh in flight does
 // not bring it back. It is idempotent; the server is not told (end its session with SignOutURL, and revoke at Entra with Microsoft
 // Graph's revokeSignInSessions). Errors: ErrClosed, the context's.
 func (a *App) Forget(ctx context.Context, accountID string) error {
-	switch {
-	case ctx == nil:
-		return errors.New("authcode: the context is nil: pass the request's context, or context.Background()")
-	case a.isClosed():
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
+	if a.isClosed() {
 		return ErrClosed
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	}
 	a.registry.forget(accountID)
 	a.emit(ctx, Event{Kind: EventForget, TenantID: a.tenants.home}, accountID)

@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -83,7 +84,7 @@ func (a *App) newFlow(o *BeginOptions) (*Flow, error) {
 	if err := a.checkBegin(o); err != nil {
 		return nil, err
 	}
-	tenantID, err := a.tenants.resolve(o.TenantID)
+	tenantID, err := a.tenants.resolveSignIn(o.TenantID)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (a *App) newFlow(o *BeginOptions) (*Flow, error) {
 		CodeVerifier: newRandom(),
 		Expires:      time.Now().Add(flowLifetime).Round(0),
 		Nonce:        newRandom(),
-		RedirectURI:  orElse(o.RedirectURI, a.redirectURI),
+		RedirectURI:  cmp.Or(o.RedirectURI, a.redirectURI),
 		Scopes:       append([]string(nil), o.Scopes...),
 		State:        newRandom(),
 		TenantID:     tenantID,
@@ -175,45 +176,8 @@ func codeChallenge(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// SignOutOptions are the optional parts of [App.SignOutURL].
-type SignOutOptions struct {
-	// LogoutHint is the account's login_hint claim, an optional claim of the ID token: with it Entra does not ask which
-	// account to sign out. Empty: it may ask.
-	LogoutHint string
-	// PostLogoutRedirectURI is where the user comes back to; it must be registered. Empty: they stay at the server.
-	PostLogoutRedirectURI string
-}
-
-// SignOutURL is where to send the browser to end the user's session at the server
-// (https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc#send-a-sign-out-request). Call Forget first,
-// and end your own session. options may be nil. With own Endpoints without EndSession it is empty.
-func (a *App) SignOutURL(options *SignOutOptions) string {
-	endSession := a.site.endpointsOf(a.tenants.home).EndSession
-	if endSession == "" {
-		return ""
-	}
-	query := url.Values{}
-	if a.site.own != nil {
-		query.Set("client_id", a.clientID) // OpenID Connect RP-Initiated Logout 1.0 section 2
-	}
-	if options != nil && options.LogoutHint != "" {
-		query.Set("logout_hint", options.LogoutHint)
-	}
-	if options != nil && options.PostLogoutRedirectURI != "" {
-		query.Set("post_logout_redirect_uri", options.PostLogoutRedirectURI)
-	}
-	if len(query) == 0 {
-		return endSession
-	}
-	separator := "?"
-	if strings.Contains(endSession, "?") {
-		separator = "&"
-	}
-	return endSession + separator + query.Encode()
-}
-
 func (f Flow) text() string {
-	return fmt.Sprintf("authcode.Flow(client %s, tenant %s, expires %s, %s)", f.ClientID, orElse(f.TenantID, "none"), f.Expires.UTC().Format(time.RFC3339), mask)
+	return fmt.Sprintf("authcode.Flow(client %s, tenant %s, expires %s, %s)", f.ClientID, cmp.Or(f.TenantID, "none"), f.Expires.UTC().Format(time.RFC3339), mask)
 }
 
 // Format prints no state, nonce or verifier, for every verb.
@@ -221,6 +185,9 @@ func (f Flow) Format(state fmt.State, verb rune) { formatAs(state, verb, f.text(
 
 // MarshalJSON gives no state, nonce or verifier: App.SealFlow is the one way to keep a flow.
 func (f Flow) MarshalJSON() ([]byte, error) { return marshalAs(f.text()) }
+
+// MarshalText gives no state, nonce or verifier.
+func (f Flow) MarshalText() ([]byte, error) { return []byte(f.text()), nil }
 
 // LogValue gives no state, nonce or verifier to slog.
 func (f Flow) LogValue() slog.Value { return slog.StringValue(f.text()) }

@@ -1,10 +1,10 @@
 package authcode
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,15 +15,16 @@ import (
 // Redeem ends a flow: it matches the callback's parameters with the flow, redeems the code, verifies the ID token and keeps
 // the grant. response is the callback's query; flow is the one that App.OpenFlow gave for the browser that sent it. The
 // credential is that of the user who signed in, the same as App.Credential gives for their account; it can be used from then
-// on anywhere in the process. Identical callbacks that arrive together share one redemption.
+// on anywhere in the process. Identical callbacks share one redemption, whether they arrive together or later: a code is not sent
+// again once the server has answered, and what came of it is remembered until the flow expires.
 //
 // Errors: ErrStateMismatch and ErrFlowExpired, before anything is sent; *AuthenticationFailedError for what the server
 // answered or failed to, a callback with an error among it; *AuthenticationRequiredError where a new sign-in helps; and errors
 // that name what in the callback, the flow or the configuration is wrong. If nothing was sent or the answer was lost, the same
 // call can be made again.
 func (a *App) Redeem(ctx context.Context, flow *Flow, response url.Values) (*AuthorizationCodeCredential, error) {
-	if ctx == nil {
-		return nil, errors.New("authcode: the context is nil: pass the request's context")
+	if err := checkContext(ctx); err != nil {
+		return nil, err
 	}
 	if err := a.checkFlow(flow); err != nil {
 		return nil, err
@@ -50,11 +51,12 @@ func (a *App) Redeem(ctx context.Context, flow *Flow, response url.Values) (*Aut
 	if err := pauses.wait(ctx, a.site.endpointsOf(flow.TenantID).Token); err != nil {
 		return nil, err
 	}
-	return a.redemptions.Do(ctx, redemptionOf(flow, code), func(ctx context.Context) (*AuthorizationCodeCredential, error) {
+	credential, err := a.redemptions.Do(ctx, redemptionOf(flow, code), func(ctx context.Context) (*AuthorizationCodeCredential, error) {
 		return inFlight(ctx, a, func(ctx context.Context) (*AuthorizationCodeCredential, error) {
 			return a.redeemCallback(ctx, flow, code, trust)
 		})
 	})
+	return credential, a.sayClosed(err)
 }
 
 // redemption names a callback: two that differ in anything are not the same.
@@ -75,7 +77,7 @@ func (a *App) checkFlow(flow *Flow) error {
 	if flow.ClientID != a.clientID {
 		return fmt.Errorf("authcode: the flow was begun for another client, %s, not for %s: begin a new one", quoted(flow.ClientID), quoted(a.clientID))
 	}
-	tenantID, err := a.tenants.resolve(flow.TenantID)
+	tenantID, err := a.tenants.resolveSignIn(flow.TenantID)
 	if err != nil {
 		return fmt.Errorf("authcode: the flow's tenant: %w", err)
 	}
@@ -148,10 +150,10 @@ func callbackError(flow *Flow, response url.Values) error {
 	r := newRedactor(response.Get("code"), flow.CodeVerifier, flow.State, flow.Nonce)
 	failed := &AuthenticationFailedError{
 		Claims:      callbackClaims(response),
-		Code:        orElse(r.line(response.Get("error"), maxProtocolField), "unknown"),
+		Code:        cmp.Or(r.line(response.Get("error"), maxProtocolField), "unknown"),
 		Description: r.line(response.Get("error_description"), maxDescription),
 		Suberror:    r.line(response.Get("error_subcode"), maxProtocolField),
-		doing:       "the sign-in",
+		doing:       signingIn,
 	}
 	failed.STSCodes = stsCodesIn(failed.Description)
 	if mendedBySignIn(failed) {
@@ -181,88 +183,3 @@ func stsCodesIn(description string) []int {
 	}
 	return []int{code}
 }
-
-// redeemCallback sends the code and believes the answer only when its ID token is genuine and for this flow.
-func (a *App) redeemCallback(ctx context.Context, flow *Flow, code string, t *trust) (*AuthorizationCodeCredential, error) {
-	scopes := flow.Scopes
-	if a.site.own == nil {
-		scopes = ofFirstResource(scopes)
-	}
-	if len(scopes) == 0 {
-		scopes = reservedScopes
-	}
-	q := query{key: a.keyFor(flow.TenantID, scopes, false), scopes: scopes}
-	began := time.Now()
-	answer, failed := a.post(ctx, a.codeRequest(code, flow.RedirectURI, flow.CodeVerifier, q))
-	var c *AuthorizationCodeCredential
-	var account Account
-	err := a.callbackFailure(flow, q, failed)
-	if err == nil {
-		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, flow.Nonce, flow.TenantID}, flow.AccountID)
-	}
-	event := Event{Kind: EventRedeem, Duration: time.Since(began), Err: err, TenantID: flow.TenantID}
-	if err == nil {
-		event.GrantedScope = answer.scope
-	}
-	a.emit(ctx, event, account.ID)
-	return c, err
-}
-
-func (a *App) callbackFailure(flow *Flow, q query, failed *failure) error {
-	if failed == nil {
-		return nil
-	}
-	switch failed.fate {
-	case unsent:
-		advise(failed, "nothing is spent: the same callback can be redeemed again")
-	case lost:
-		advise(failed, "the same callback can be tried once more, in case it was not processed")
-	}
-	err := codeError(q, failed, false)
-	if required, ok := errors.AsType[*AuthenticationRequiredError](err); ok {
-		required.AccountID = flow.AccountID
-	}
-	return err
-}
-
-// accept verifies who an answer is for and keeps the grant.
-func (a *App) accept(ctx context.Context, t *trust, answer *tokenAnswer, q query, want expectation, accountID string) (*AuthorizationCodeCredential, Account, error) {
-	refuse := func(what string, cause error) (*AuthorizationCodeCredential, Account, error) {
-		return nil, Account{}, &AuthenticationFailedError{doing: "the sign-in", what: what, cause: cause}
-	}
-	var claims *idClaims
-	switch {
-	case answer.idToken != "":
-		var err error
-		if claims, err = a.verifyIDToken(ctx, t, answer.idToken, want); err != nil {
-			return refuse(err.Error(), err)
-		}
-	case want.nonce != "":
-		return refuse("the server sent no ID token though openid was asked for", nil)
-	}
-	account, who, ok := newAccount(answer.clientInfo, claims)
-	switch {
-	case !ok:
-		return refuse("the server did not say whose grant this is: its answer had neither client_info nor an ID token", nil)
-	case claims == nil && !a.isOwnTenant(account.TenantID):
-		return refuse(fmt.Sprintf("the account's tenant %s may not be used here and there was no ID token to tell otherwise", quoted(account.TenantID)), nil)
-	case accountID != "" && !strings.EqualFold(accountID, account.ID):
-		return refuse("another user signed in than the one who had to; their grant was not kept", nil)
-	}
-	c, err := a.registry.adopt(a, account.ID, func(c *AuthorizationCodeCredential) error {
-		_, err := c.grant.begin(q.key, answer, account, who)
-		return err
-	})
-	return c, account, err
-}
-
-// isOwnTenant is the check of a tenant that only client_info names, which says where the user is at home.
-func (a *App) isOwnTenant(tenantID string) bool {
-	home := a.tenants.home
-	if a.site.own != nil || !isMultiTenant(home) {
-		return true // the token endpoint of one tenant answers for that tenant alone, its guests among it
-	}
-	return a.checkSignInTenant(tenantID, home) == nil
-}
-
-func rawURLDecode(s string) ([]byte, error) { return base64.RawURLEncoding.Strict().DecodeString(s) }

@@ -2,6 +2,7 @@ package authcode
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -12,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -132,7 +134,7 @@ func (a *certificateAuth) apply(_ context.Context, r *authRequest) error {
 // refuses replays accepts a retry.
 func (a *certificateAuth) sign(r *authRequest) (string, error) {
 	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: algorithmFor(r.adfs), Key: cryptosigner.Opaque(a.signer)},
+		jose.SigningKey{Algorithm: algorithmFor(r.adfs), Key: cryptosigner.Opaque(hashSalt{a.signer})},
 		a.header(r.adfs),
 	)
 	if err != nil {
@@ -140,7 +142,7 @@ func (a *certificateAuth) sign(r *authRequest) (string, error) {
 	}
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
-		"aud": orElse(a.options.Audience, r.tokenURL),
+		"aud": cmp.Or(a.options.Audience, r.tokenURL),
 		"iss": r.clientID,
 		"sub": r.clientID,
 		"jti": newUUID(),
@@ -156,6 +158,17 @@ func (a *certificateAuth) sign(r *authRequest) (string, error) {
 		return "", err
 	}
 	return signed.CompactSerialize()
+}
+
+// hashSalt signs PSS with a salt as long as the hash, which RFC 7518 section 3.5 demands and servers check; go-jose leaves the
+// length to the signer, which takes the longest that fits.
+type hashSalt struct{ crypto.Signer }
+
+func (s hashSalt) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	if pss, ok := options.(*rsa.PSSOptions); ok {
+		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: pss.Hash}
+	}
+	return s.Signer.Sign(random, digest, options)
 }
 
 func algorithmFor(adfs bool) jose.SignatureAlgorithm {

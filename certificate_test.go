@@ -109,6 +109,9 @@ func TestTheClientAssertion(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if test.algorithm == jose.PS256 {
+					wantHashSalt(t, key, form.Get("client_assertion"))
+				}
 				header := jws.Signatures[0].Protected
 				if header.ExtraHeaders["typ"] != "JWT" {
 					t.Errorf("typ %v", header.ExtraHeaders["typ"])
@@ -137,6 +140,21 @@ func TestTheClientAssertion(t *testing.T) {
 				t.Errorf("%d different jti in 2 requests", len(ids))
 			}
 		})
+	}
+}
+
+// wantHashSalt holds the signature to RFC 7518 section 3.5; go-jose accepts any length of salt.
+func wantHashSalt(t *testing.T, key *rsa.PrivateKey, jwt string) {
+	t.Helper()
+	signed, encoded, _ := strings.Cut(jwt[strings.Index(jwt, ".")+1:], ".")
+	signed = jwt[:strings.Index(jwt, ".")+1] + signed
+	signature, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte(signed))
+	if err := rsa.VerifyPSS(&key.PublicKey, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: sha256.Size}); err != nil {
+		t.Errorf("the salt is not as long as the hash: %v", err)
 	}
 }
 

@@ -88,8 +88,8 @@ func (a secretAuth) MarshalJSON() ([]byte, error) { return marshalAs(fmt.Sprint(
 
 // AssertionAuth authenticates with a JWT that someone else signs: a Kubernetes service account, a managed identity, a
 // CI system (workload identity federation, RFC 7523 section 2.2). The function is called for every request to the
-// token endpoint, since such assertions are short-lived; its context ends with that request's time. nil:
-// construction fails.
+// token endpoint, since such assertions are short-lived; its context ends with that request's time, and must be heeded: other requests
+// of this user wait their turn. nil: construction fails.
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
 func AssertionAuth(assertion func(context.Context) (string, error)) ClientAuth {
 	return assertionAuth{assertion}
@@ -107,7 +107,7 @@ func (a assertionAuth) check() error {
 }
 
 func (a assertionAuth) apply(ctx context.Context, r *authRequest) error {
-	assertion, err := a.assertion(ctx)
+	assertion, err := a.assertion(withoutOurs(ctx))
 	if err != nil {
 		return fmt.Errorf("the client assertion function failed: %w", err)
 	}

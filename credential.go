@@ -11,6 +11,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/authcode-go/authcode/internal/flight"
 )
 
 // AuthorizationCodeCredential gets access tokens for exactly one user, whose authorization code it redeems or whose
@@ -130,9 +132,17 @@ func (c *AuthorizationCodeCredential) getToken(ctx context.Context, options poli
 		return azcore.AccessToken{}, err
 	}
 	if s := c.grant.current.Load(); s != nil && options.Claims == "" {
-		if token, f := s.lookup(&options, time.Now()); f == fresh {
+		now := time.Now()
+		token, f := s.lookup(&options, now)
+		if f == fresh || f == stale && !token.retry.claim(now) {
 			return token.access, nil
 		}
+		if f == stale {
+			return c.renewBehind(ctx, options, token.access)
+		}
+	}
+	if ctx.Err() != nil {
+		return azcore.AccessToken{}, flight.Ended(ctx)
 	}
 	q, err := c.grant.app.newQuery(options)
 	if err != nil {
@@ -142,8 +152,19 @@ func (c *AuthorizationCodeCredential) getToken(ctx context.Context, options poli
 	ctx, release := c.grant.app.callContext(ctx)
 	defer release()
 	access, err := c.grant.token(ctx, q)
+	err = c.grant.app.sayClosed(err)
 	endSpan(err)
 	return access, err
+}
+
+// renewBehind returns a stale token as it is, and starts a refresh that nobody waits for.
+func (c *AuthorizationCodeCredential) renewBehind(ctx context.Context, options policy.TokenRequestOptions, access azcore.AccessToken) (azcore.AccessToken, error) {
+	q, err := c.grant.app.newQuery(options)
+	if err != nil {
+		return azcore.AccessToken{}, fmt.Errorf("authcode: %w", err)
+	}
+	c.grant.refreshBehind(ctx, q)
+	return access, nil
 }
 
 // Account tells who the user is, and redeems the code if it is still held. Errors are GetToken's, and one that says
@@ -153,14 +174,17 @@ func (c *AuthorizationCodeCredential) Account(ctx context.Context) (Account, err
 		return Account{}, err
 	}
 	g := &c.grant
-	q, err := g.app.newQuery(policy.TokenRequestOptions{Scopes: reservedScopes})
+	if ctx.Err() != nil {
+		return Account{}, flight.Ended(ctx)
+	}
+	q, err := g.app.newQuery(policy.TokenRequestOptions{Scopes: g.app.reserved()})
 	if err != nil {
 		return Account{}, fmt.Errorf("authcode: %w", err)
 	}
 	ctx, release := g.app.callContext(ctx)
 	defer release()
 	if _, _, err := g.redeemHeld(ctx, q); err != nil {
-		return Account{}, err
+		return Account{}, g.app.sayClosed(err)
 	}
 	s := g.current.Load()
 	switch {
@@ -178,7 +202,7 @@ func (c *AuthorizationCodeCredential) Account(ctx context.Context) (Account, err
 // later calls give ErrClosed. It is idempotent, may be called at any time, and always returns nil. A credential that
 // came from an App is the App's to close: Close does nothing.
 func (c *AuthorizationCodeCredential) Close() error {
-	if c == nil || !c.owned {
+	if !c.owned {
 		return nil
 	}
 	err := c.grant.app.Close()
@@ -188,7 +212,7 @@ func (c *AuthorizationCodeCredential) Close() error {
 
 func (c *AuthorizationCodeCredential) ready(ctx context.Context) error {
 	switch {
-	case c == nil || c.grant.app == nil:
+	case c.grant.app == nil:
 		return errors.New("authcode: the credential was not made by NewAuthorizationCodeCredential or an App")
 	case ctx == nil:
 		return errors.New("authcode: the context is nil: pass the request's context, or context.Background()")
@@ -206,7 +230,7 @@ func (g *grant) token(ctx context.Context, q query) (azcore.AccessToken, error) 
 	}
 	waited := false
 	for {
-		if access, ok := g.cached(ctx, q); ok {
+		if access, ok := g.cached(q); ok {
 			return access, nil
 		}
 		access, err := g.refreshedAfterPause(ctx, q)
@@ -240,8 +264,8 @@ func isPaused(err error) bool {
 	return ok && e.RetryAfter > 0
 }
 
-// cached gives a token that is still good, and sees to it that a stale one is renewed.
-func (g *grant) cached(ctx context.Context, q query) (azcore.AccessToken, bool) {
+// cached gives a token that is still good: this call's redemption or another caller's turn has brought it.
+func (g *grant) cached(q query) (azcore.AccessToken, bool) {
 	s := g.current.Load()
 	if s == nil || q.claims != "" {
 		return azcore.AccessToken{}, false
@@ -250,14 +274,11 @@ func (g *grant) cached(ctx context.Context, q query) (azcore.AccessToken, bool) 
 	if f == expired {
 		return azcore.AccessToken{}, false
 	}
-	if f == stale {
-		g.refreshBehind(ctx, q)
-	}
 	return token.access, true
 }
 
 func (q query) options() *policy.TokenRequestOptions {
-	return &policy.TokenRequestOptions{EnableCAE: q.key.cae, Scopes: q.scopes, TenantID: q.key.tenant}
+	return &policy.TokenRequestOptions{EnableCAE: q.key.cae, Scopes: q.key.asked, TenantID: q.key.tenant}
 }
 
 // newQuery checks a call before anything is sent.
@@ -278,8 +299,7 @@ func (a *App) newQuery(o policy.TokenRequestOptions) (query, error) {
 	if err != nil {
 		return query{}, err
 	}
-	key := a.keyFor(tenantID, o.Scopes, o.EnableCAE)
-	return query{claims: o.Claims, key: key, scopes: key.asked}, nil
+	return query{claims: o.Claims, key: a.keyFor(tenantID, o.Scopes, o.EnableCAE)}, nil
 }
 
 const credentialText = "authcode." + credentialName + "(" + mask + ")"

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -62,56 +61,52 @@ func (f *failure) server() *AuthenticationFailedError {
 
 // post is the only place that sends a token request.
 func (w *wire) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure) {
+	endpoints := w.site.endpointsOf(r.tenantID)
+	if _, paused := pauses.left(endpoints.Token); paused != nil { // it began while this one waited for its turn
+		return nil, &failure{unsent, paused}
+	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	endpoints := w.site.endpointsOf(r.tenantID)
-	proof := &authRequest{
-		clientID: w.clientID,
-		tokenURL: endpoints.Token,
+	call := &tokenCall{
 		adfs:     w.site.own == nil && isADFS(r.tenantID),
+		auth:     w.auth,
+		clientID: w.clientID,
 		form:     r.form,
-		header:   http.Header{},
+		tokenURL: endpoints.Token,
 	}
-	if err := w.auth.apply(ctx, proof); err != nil {
-		return nil, &failure{unsent, fmt.Errorf("authcode: %s: %w", r.doing, w.redactorFor(r.form, nil).error(err))}
-	}
-	x := &exchange{
-		doing:    r.doing + " at " + hostOf(endpoints.Token),
-		redactor: sync.OnceValue(func() redactor { return w.redactorFor(r.form, proof.secrets) }),
-		sent:     &sentState{},
-	}
-	answer, failed := x.do(func() (*http.Response, error) { return w.send(ctx, endpoints.Token, r, proof.header, x) })
+	x := &exchange{began: time.Now(), call: call, doing: r.doing + " at " + hostOf(endpoints.Token)}
+	answer, failed := x.do(func() (*http.Response, error) { return w.send(ctx, r, call) })
 	if failed != nil {
 		if e, ok := errors.AsType[*AuthenticationFailedError](failed.err); ok {
-			pauses.begin(endpoints.Token, e)
+			pauses.begin(endpoints.Token, e.RetryAfter)
 		}
 	}
 	return answer, failed
 }
 
-func (w *wire) send(ctx context.Context, tokenURL string, r tokenRequest, header http.Header, x *exchange) (*http.Response, error) {
-	ctx = context.WithValue(ctx, tokenCallKey{}, tokenCall{sent: x.sent, redactor: x.redactor})
-	ctx = withoutCallersHTTP(ctx, w.retryFor(r.once))
-	req, err := runtime.NewRequest(ctx, http.MethodPost, tokenURL)
+func (w *wire) send(ctx context.Context, r tokenRequest, call *tokenCall) (*http.Response, error) {
+	ctx = context.WithValue(ctx, tokenCallKey{}, call)
+	req, err := runtime.NewRequest(withoutCallersHTTP(ctx, w.retryFor(r.once)), http.MethodPost, call.tokenURL)
 	if err != nil {
 		return nil, err
 	}
-	body := streaming.NopCloser(strings.NewReader(r.form.Encode()))
-	if err := req.SetBody(body, "application/x-www-form-urlencoded"); err != nil {
+	if err := setForm(req, r.form.Encode()); err != nil {
 		return nil, err
 	}
-	// Without GetBody net/http never repeats the POST on another connection by itself.
-	req.Raw().GetBody = nil
 	h := req.Raw().Header
 	h.Set("Accept", "application/json")
 	h.Set("Client-Request-Id", newUUID())
 	if r.mailbox != "" {
 		h.Set("X-Anchormailbox", "Oid:"+r.mailbox)
 	}
-	for name := range header {
-		h.Set(name, header.Get(name))
-	}
 	return w.pipeline.Do(req)
+}
+
+// setForm sets the body of one try. Without GetBody net/http never repeats the POST on another connection by itself.
+func setForm(req *policy.Request, form string) error {
+	err := req.SetBody(streaming.NopCloser(strings.NewReader(form)), "application/x-www-form-urlencoded")
+	req.Raw().GetBody = nil
+	return err
 }
 
 // withoutCallersHTTP takes away what azcore lets a caller hang on a context for its own request: a captured response
@@ -119,7 +114,18 @@ func (w *wire) send(ctx context.Context, tokenURL string, r tokenRequest, header
 func withoutCallersHTTP(ctx context.Context, retry policy.RetryOptions) context.Context {
 	ctx = policy.WithHTTPHeader(ctx, http.Header{})
 	ctx = policy.WithCaptureResponse(ctx, new(*http.Response))
-	return policy.WithRetryOptions(ctx, retry)
+	return policy.WithRetryOptions(untraced{ctx}, retry)
+}
+
+// untraced hides a caller's httptrace.ClientTrace, whose hooks see headers, and so the secret of client_secret_basic.
+type untraced struct{ context.Context }
+
+func (c untraced) Value(key any) any {
+	value := c.Context.Value(key)
+	if _, trace := value.(*httptrace.ClientTrace); trace {
+		return nil
+	}
+	return value
 }
 
 // retryFor gives the pipeline's retries. A code is never sent twice: RFC 6749 section 4.1.2 has the server revoke
@@ -154,22 +160,22 @@ func isThrottle(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
-func (w *wire) redactorFor(form url.Values, more []string) redactor {
-	secrets := append([]string{secretOf(w.auth)}, more...)
-	for _, name := range []string{"code", "refresh_token", "code_verifier", "client_secret", "client_assertion"} {
-		secrets = append(secrets, form.Get(name))
-	}
-	return newRedactor(secrets...)
-}
-
 // exchange turns what came back from one request into an answer or a failure.
 type exchange struct {
-	doing    string
-	redactor func() redactor
-	sent     *sentState
+	began time.Time // lifetimes count from here: the server's count began later
+	call  *tokenCall
+	doing string
 }
 
-func (x *exchange) do(send func() (*http.Response, error)) (*tokenAnswer, *failure) {
+func (x *exchange) redactor() redactor { return x.call.redactor() }
+
+// do sends and reads. A panic in a policy or Transporter is an answer that nobody has seen.
+func (x *exchange) do(send func() (*http.Response, error)) (answer *tokenAnswer, failed *failure) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer, failed = nil, x.noAnswer(fmt.Errorf("a policy or Transporter panicked (%T)", p), nil)
+		}
+	}()
 	resp, err := send()
 	if err != nil {
 		return nil, x.noAnswer(err, resp)
@@ -184,6 +190,9 @@ func (x *exchange) fail(f fate, e *AuthenticationFailedError) *failure {
 
 // noAnswer sorts an error of the transport.
 func (x *exchange) noAnswer(err error, resp *http.Response) *failure {
+	if proof, ok := errors.AsType[*proofError](err); ok {
+		return &failure{unsent, fmt.Errorf("authcode: %s failed: %w", x.doing, x.redactor().error(proof.err))}
+	}
 	err = x.redactor().error(err)
 	e := &AuthenticationFailedError{cause: err}
 	if what, bad := isBadAnswer(err); bad {
@@ -191,7 +200,7 @@ func (x *exchange) noAnswer(err error, resp *http.Response) *failure {
 		return x.fail(answered, e)
 	}
 	text := x.redactor().line(err.Error(), maxDescription)
-	if x.sent.provablyUnsent() {
+	if x.call.sent.provablyUnsent() {
 		e.what = "the server could not be reached and nothing was sent: " + text
 		return x.fail(unsent, e)
 	}
@@ -204,7 +213,6 @@ func (x *exchange) noAnswer(err error, resp *http.Response) *failure {
 
 // read sorts an answer that arrived whole.
 func (x *exchange) read(resp *http.Response) (*tokenAnswer, *failure) {
-	received := time.Now()
 	body, err := runtime.Payload(resp)
 	if err != nil {
 		return nil, x.noAnswer(err, resp)
@@ -216,11 +224,11 @@ func (x *exchange) read(resp *http.Response) (*tokenAnswer, *failure) {
 	if err != nil {
 		return nil, x.unusable(resp, body, err)
 	}
-	if e, isError := readServerError(members, x.redactor()); isError {
+	if e, isError := readServerError(members, x.redactor); isError {
 		e.RawResponse = safeResponse(resp, body, x.redactor())
 		return nil, x.fail(answered, e)
 	}
-	answer, err := readAnswer(members, received)
+	answer, err := readAnswer(members, x.began)
 	if err != nil {
 		return nil, x.unusable(resp, body, err)
 	}
@@ -253,7 +261,7 @@ func (x *exchange) unusable(resp *http.Response, body []byte, err error) *failur
 func (x *exchange) refused(resp *http.Response, body []byte) *failure {
 	e := &AuthenticationFailedError{}
 	if members, err := readOK(resp, body); err == nil {
-		if server, isError := readServerError(members, x.redactor()); isError {
+		if server, isError := readServerError(members, x.redactor); isError {
 			e = server
 		}
 	}
@@ -298,26 +306,4 @@ func hostOf(rawURL string) string {
 		return "the server"
 	}
 	return u.Host
-}
-
-// get reads a public document of the server: metadata or keys.
-func (w *wire) get(ctx context.Context, documentURL string) ([]byte, error) {
-	req, err := runtime.NewRequest(withoutCallersHTTP(ctx, w.retry), http.MethodGet, documentURL)
-	if err != nil {
-		return nil, err
-	}
-	req.Raw().Header.Set("Accept", "application/json")
-	req.Raw().Header.Set("Client-Request-Id", newUUID())
-	resp, err := w.pipeline.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	}
-	if err := checkContentType(resp.Header); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(resp.Body)
 }

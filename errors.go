@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,15 +66,15 @@ type AuthenticationFailedError struct {
 func (e *AuthenticationFailedError) Error() string {
 	var b strings.Builder
 	b.WriteString("authcode: ")
-	b.WriteString(orElse(e.doing, "authentication"))
+	b.WriteString(cmp.Or(e.doing, "authentication"))
 	b.WriteString(" failed: ")
 	b.WriteString(strings.Join(nonEmpty(e.what, e.serverWords()), ": "))
-	if next := orElse(e.next, adviceFor(e.STSCodes)); next != "" {
+	if next := cmp.Or(e.next, adviceFor(e.STSCodes)); next != "" {
 		b.WriteString("; ")
 		b.WriteString(next)
 	}
 	if e.CorrelationID != "" || e.TraceID != "" {
-		fmt.Fprintf(&b, " (correlation ID %s, trace ID %s)", orElse(e.CorrelationID, "none"), orElse(e.TraceID, "none"))
+		fmt.Fprintf(&b, " (correlation ID %s, trace ID %s)", cmp.Or(e.CorrelationID, "none"), cmp.Or(e.TraceID, "none"))
 	}
 	return b.String()
 }
@@ -151,7 +152,7 @@ func (e *AuthenticationRequiredError) Error() string {
 	if e.cause != nil {
 		why = strings.Join(nonEmpty(why, strings.TrimPrefix(e.cause.Error(), "authcode: ")), ": ")
 	}
-	return "authcode: the user must sign in: " + orElse(why, "the grant cannot be used without them")
+	return "authcode: the user must sign in: " + cmp.Or(why, "the grant cannot be used without them")
 }
 
 // Unwrap gives the reason: an *AuthenticationFailedError or ErrUnknownAccount. It can be nil.
@@ -179,13 +180,6 @@ func (e *AuthenticationRequiredError) MarshalJSON() ([]byte, error) {
 
 // LogValue gives the error's text to slog.
 func (e *AuthenticationRequiredError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
-
-func orElse(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
-}
 
 func nonEmpty(all ...string) []string {
 	kept := all[:0]

@@ -36,7 +36,7 @@ func TestTheTextOfErrors(t *testing.T) { // B14, B59
 		},
 		"server error": {
 			entratest.Fault{Status: 502, Body: "<html>"},
-			`authcode: redeeming the authorization code at ID.entratest.example failed: the answer was lost, the request may have been processed: status 502 Bad Gateway; the code is kept for one more call, in case it was not processed`,
+			`authcode: redeeming the authorization code at ID.entratest.example failed: the answer was lost, the request may have been processed: status 502 Bad Gateway; the code is kept for one more attempt, in case it was not processed: call again`,
 		},
 		"lost answer": {
 			entratest.Fault{LoseAnswer: true},

@@ -54,6 +54,15 @@ type Event struct {
 	TenantID string
 }
 
+// report tells of one request to the token endpoint.
+func (a *App) report(ctx context.Context, kind EventKind, began time.Time, q query, answer *tokenAnswer, accountID string, err error) {
+	event := Event{Duration: time.Since(began), Err: err, Kind: kind, TenantID: q.key.tenant}
+	if answer != nil && err == nil {
+		event.GrantedScope = answer.scope
+	}
+	a.emit(ctx, event, accountID)
+}
+
 // emit calls OnEvent. A panic in it is the observer's and must not cost the user their token.
 func (a *App) emit(ctx context.Context, e Event, accountID string) {
 	if a.onEvent == nil {

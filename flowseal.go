@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -63,10 +64,10 @@ func (a *App) OpenFlow(sealed string) (*Flow, error) {
 	return flow, nil
 }
 
-// flowData ties a sealed flow to its kind, so that nothing else that is sealed can be taken for one, and to the app and
-// the authority.
+// flowData ties a sealed flow to its kind, so that nothing else that is sealed can be taken for one, and to the app, the
+// authority and the redirect URI.
 func (a *App) flowData() []byte {
-	return []byte(strings.Join([]string{"authcode flow v1", a.site.endpointsOf(a.tenants.home).Token, a.clientID}, "\x00"))
+	return []byte(strings.Join([]string{"authcode flow v1", a.site.endpointsOf(a.tenants.home).Token, a.clientID, a.redirectURI}, "\x00"))
 }
 
 // packFlow writes what Redeem needs, small: the random values as bytes, and nothing that the App knows itself.
@@ -106,7 +107,7 @@ func unpackFlow(b []byte, redirectURI string) (*Flow, error) {
 		return nil, errors.New("it is too long")
 	}
 	flow.State, flow.Nonce, flow.CodeVerifier = unpackRandom(state), unpackRandom(nonce), unpackRandom(verifier)
-	flow.RedirectURI = orElse(flow.RedirectURI, redirectURI)
+	flow.RedirectURI = cmp.Or(flow.RedirectURI, redirectURI)
 	flow.Scopes = strings.Fields(scopes)
 	return flow, nil
 }

@@ -18,7 +18,7 @@ const (
 	staleBefore   = 5 * time.Minute  // expiry, of a token whose server gave no refresh_in
 	shortLived    = 10 * time.Minute // tokens shorter than this are stale at half their life
 	expiredEarly  = 10 * time.Second // or a quarter of the life, so that a token does not expire on its way
-	mostJitter    = 0.05             // of the lifetime, so that tokens got together are not refreshed together
+	mostJitter    = 0.05             // of the lifetime, or a tenth of refresh_in, so that tokens got together are not refreshed together
 	retryStale    = 30 * time.Second // between two attempts to refresh a stale token, after a failure
 	refreshWindow = 12 * time.Second // a refresh in all, tries and waits included
 	redeemWindow  = 30 * time.Second // a redemption in all
@@ -61,7 +61,7 @@ func (l life) at(now time.Time) freshness {
 // jitter is between 0 and 1 and the same for all tokens of an account.
 func lifeOf(received time.Time, expiresIn, refreshIn time.Duration, jitter float64) (life, time.Time) {
 	refreshIn = staleAfter(expiresIn, refreshIn)
-	refreshIn = max(0, refreshIn-time.Duration(jitter*mostJitter*float64(expiresIn)))
+	refreshIn -= time.Duration(jitter * min(mostJitter*float64(expiresIn), float64(refreshIn)/10))
 	usable := expiresIn - min(expiredEarly, expiresIn/4)
 	refreshOn := received.Add(min(refreshIn, usable))
 	return life{stale: momentAt(refreshOn), expired: momentAt(received.Add(usable))}, refreshOn

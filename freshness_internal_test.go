@@ -20,7 +20,7 @@ func TestLife(t *testing.T) {
 		"under 40 seconds":              {20 * time.Second, 0, 0, 10 * time.Second, 15 * time.Second},
 		"a second":                      {time.Second, 0, 0, 500 * time.Millisecond, 750 * time.Millisecond},
 		"most jitter":                   {time.Hour, 0, 1, 52 * time.Minute, time.Hour - 10*time.Second},
-		"jitter beyond refresh_in":      {time.Hour, time.Second, 1, 0, time.Hour - 10*time.Second},
+		"jitter beyond refresh_in":      {time.Hour, time.Second, 1, 900 * time.Millisecond, time.Hour - 10*time.Second},
 		"refresh_in just before expiry": {time.Hour, time.Hour - time.Second, 0, time.Hour - 10*time.Second, time.Hour - 10*time.Second},
 		"CAE":                           {28 * time.Hour, 0, 0, 28*time.Hour - 5*time.Minute, 28*time.Hour - 10*time.Second},
 	} {

@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -28,10 +29,9 @@ type grant struct {
 	jitter float64
 
 	mu         sync.Mutex
-	accountID  string               // whose grant it is; "" until a plain credential's answer says so
-	backoff    map[string]time.Time // tokenKey.id -> when a stale token may be tried again after a failure
-	code       *heldCode            // not redeemed yet; nil in Apps
-	generation uint64               // counts redemptions and removals: a refresh that began before one is outranked
+	accountID  string    // whose grant it is; "" until a plain credential's answer says so
+	code       *heldCode // not redeemed yet; nil in Apps
+	generation uint64    // counts redemptions and removals: a refresh that began before one is outranked
 }
 
 // snapshot is one immutable state of a grant.
@@ -61,6 +61,26 @@ type cachedToken struct {
 	access azcore.AccessToken
 	life   life
 	key    *tokenKey
+	retry  *retryTime
+}
+
+// retryTime is when a stale token may be refreshed behind its callers' backs, on the monotonic clock: one of them wins each
+// attempt, the others go on with the token they have.
+type retryTime struct{ notBefore atomic.Int64 }
+
+func newRetryTime() *retryTime {
+	r := &retryTime{}
+	r.notBefore.Store(math.MinInt64) // at once
+	return r
+}
+
+func (r *retryTime) claim(now time.Time) bool {
+	at, due := int64(now.Sub(processStart)), r.notBefore.Load()
+	return at >= due && r.notBefore.CompareAndSwap(due, at+int64(retryStale))
+}
+
+func (r *retryTime) holdOff(now time.Time, wait time.Duration) {
+	r.notBefore.Store(int64(now.Sub(processStart) + wait))
 }
 
 // tokenKey is what tells access tokens apart: tenant, scope set and CAE mode. It is shared by all accounts that ask
@@ -76,12 +96,15 @@ type tokenKey struct {
 
 func newTokenKey(tenantID string, home bool, scopes []string, cae bool) *tokenKey {
 	k := &tokenKey{asked: slices.Clone(scopes), cae: cae, home: home, set: scopeSet(scopes), tenant: tenantID}
-	mode := " "
-	if cae {
-		mode = " cae "
-	}
-	k.id = strings.ToLower(tenantID) + mode + strings.Join(k.set, " ")
+	k.id = strings.Join([]string{modeName(cae), strings.ToLower(tenantID), strings.Join(k.set, " ")}, " ")
 	return k
+}
+
+func modeName(cae bool) string {
+	if cae {
+		return "cae"
+	}
+	return "plain"
 }
 
 // isAsked reports whether the call is word for word the one this key was made for. It is in the hot path.
@@ -108,9 +131,9 @@ func (k *tokenKey) serves(o *policy.TokenRequestOptions) bool {
 	return resourceScopes > 0 || len(o.Scopes) > 0 && len(k.set) == 0
 }
 
-// lookup finds the newest token that serves the call: a fresh one, else a stale one.
+// lookup finds the newest token that serves the call and has not expired: what was obtained last, for claims perhaps, stands
+// before what was there.
 func (s *snapshot) lookup(o *policy.TokenRequestOptions, now time.Time) (*cachedToken, freshness) {
-	var second *cachedToken
 	for i := -1; i < len(s.others); i++ {
 		token := &s.first
 		if i >= 0 {
@@ -119,17 +142,9 @@ func (s *snapshot) lookup(o *policy.TokenRequestOptions, now time.Time) (*cached
 		if token.key == nil || !token.key.serves(o) {
 			continue
 		}
-		switch token.life.at(now) {
-		case fresh:
-			return token, fresh
-		case stale:
-			if second == nil {
-				second = token
-			}
+		if f := token.life.at(now); f != expired {
+			return token, f
 		}
-	}
-	if second != nil {
-		return second, stale
 	}
 	return nil, expired
 }
@@ -169,8 +184,9 @@ func (g *grant) newToken(key *tokenKey, answer *tokenAnswer) cachedToken {
 			ExpiresOn: answer.received.Add(answer.expiresIn).Round(0).UTC(),
 			RefreshOn: refreshOn.Round(0).UTC(),
 		},
-		key:  key,
-		life: plan,
+		key:   key,
+		life:  plan,
+		retry: newRetryTime(),
 	}
 }
 
@@ -185,7 +201,6 @@ func (g *grant) begin(key *tokenKey, answer *tokenAnswer, account Account, who i
 		return cachedToken{}, ErrClosed
 	}
 	g.accountID = account.ID
-	g.backoff = nil
 	g.code = nil
 	g.generation++
 	g.current.Store((*snapshot)(nil).with(token, answer.received, held))
@@ -196,15 +211,14 @@ func (g *grant) begin(key *tokenKey, answer *tokenAnswer, account Account, who i
 func (g *grant) drop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.backoff = nil
 	g.code = nil
 	g.generation++
 	g.current.Store(nil)
 }
 
-// renew stores what a refresh brought. One that was outranked meanwhile stores nothing; its caller still gets the
+// renew stores what a refresh brought, and whose it is if that was not known. One that was outranked meanwhile stores nothing; its caller still gets the
 // token, unless the account was forgotten.
-func (g *grant) renew(generation uint64, key *tokenKey, answer *tokenAnswer) (cachedToken, error) {
+func (g *grant) renew(generation uint64, key *tokenKey, answer *tokenAnswer, account Account, who identity) (cachedToken, error) {
 	token := g.newToken(key, answer)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -219,21 +233,25 @@ func (g *grant) renew(generation uint64, key *tokenKey, answer *tokenAnswer) (ca
 	}
 	held := *now.holding
 	held.renewed = answer.received
+	if held.account.ID == "" {
+		held.account, held.identity = account, who
+		g.accountID = account.ID
+	}
 	if answer.refreshToken != "" { // RFC 6749 section 6: a new one replaces the old, none means go on with the old
 		held.refreshToken = answer.refreshToken
 	}
-	delete(g.backoff, key.id)
 	g.current.Store(now.with(token, answer.received, &held))
 	return token, nil
 }
 
-// markDead records that the refresh token was refused for good. A grant that has moved on since is left alone.
-func (g *grant) markDead(generation uint64, cause *AuthenticationFailedError) {
+// markDead records that the refresh token was refused for good. A grant that has moved on since is left alone: then it reports
+// false, and the refusal says nothing of it.
+func (g *grant) markDead(generation uint64, cause *AuthenticationFailedError) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.current.Load()
 	if now == nil || g.generation != generation {
-		return
+		return false
 	}
 	held := *now.holding
 	held.mark = &mark{cause: cause, at: time.Now()}
@@ -241,6 +259,7 @@ func (g *grant) markDead(generation uint64, cause *AuthenticationFailedError) {
 	marked := *now
 	marked.holding = &held
 	g.current.Store(&marked)
+	return true
 }
 
 // isUseless reports whether nothing can be had from the grant without the user: it is marked and its tokens have

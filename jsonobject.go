@@ -36,7 +36,7 @@ func parseObject(data []byte) (jsonObject, error) {
 func explainInvalid(data []byte) error {
 	var syntax *json.SyntaxError
 	err := json.Unmarshal(data, new(json.RawMessage))
-	if len(bytes.TrimSpace(data)) > 0 && errors.As(err, &syntax) && syntax.Offset >= int64(len(data)) {
+	if errors.As(err, &syntax) && syntax.Offset >= int64(len(data)) {
 		return errTruncatedJSON
 	}
 	return errors.New("it is not JSON")
@@ -58,7 +58,7 @@ func splitMembers(data []byte) (jsonObject, error) {
 		data = bytes.TrimLeft(data[end:], ": \t\r\n")
 		end = endOfValue(data)
 		if _, twice := members[name]; twice {
-			return nil, fmt.Errorf("its member %s stands twice", quoted(name))
+			return nil, errors.New("a member of it stands twice")
 		}
 		members[name] = bytes.TrimRight(data[:end], " \t\r\n")
 		data = data[end:]

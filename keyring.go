@@ -25,20 +25,20 @@ func (a *App) keyFor(tenantID string, scopes []string, cae bool) *tokenKey {
 		return key
 	}
 	key := newTokenKey(tenantID, strings.EqualFold(tenantID, a.tenants.home), scopes, cae)
-	if len(r.keys) < maxSharedKeys {
-		if r.keys == nil {
-			r.keys = make(map[string]*tokenKey)
-		}
-		r.keys[name] = key
+	if r.keys == nil {
+		r.keys = make(map[string]*tokenKey)
 	}
+	if len(r.keys) >= maxSharedKeys {
+		for other := range r.keys { // any one: those in use come back
+			delete(r.keys, other)
+			break
+		}
+	}
+	r.keys[name] = key
 	return key
 }
 
 // ringName tells calls apart word for word: the order of scopes is the caller's.
 func ringName(tenantID string, scopes []string, cae bool) string {
-	mode := "-"
-	if cae {
-		mode = "c"
-	}
-	return strings.Join(slices.Concat([]string{mode, tenantID}, scopes), " ")
+	return strings.Join(slices.Concat([]string{modeName(cae), tenantID}, scopes), " ")
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -103,43 +102,34 @@ func isStrong(jwk jose.JSONWebKey) bool {
 	return false
 }
 
-// keySet verifies signatures with the server's keys: go-oidc's own reads them again at every bad signature, without bound.
-type keySet struct{ document *document[[]signingKey] }
-
-// checkedSignature is a KeySet of one verification: it remembers which key was used.
-type checkedSignature struct {
-	keys *keySet
-	used signingKey
-}
-
-var _ oidc.KeySet = (*checkedSignature)(nil)
-
-// VerifySignature gives the payload of a JWT that one of the keys signed (RFC 7515 section 5.2).
-func (c *checkedSignature) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+// verifySignature gives the payload of a JWT that one of the server's keys signed (RFC 7515 section 5.2), and that key. go-oidc's
+// own key set reads the keys again at every bad signature, without bound.
+func (t *trust) verifySignature(ctx context.Context, jwt string) ([]byte, signingKey, error) {
+	var none signingKey
 	jws, err := jose.ParseSigned(jwt, idTokenAlgorithms)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, errors.New("it is not a JWT with one signature")
+		return nil, none, errors.New("it is not a JWT with one signature")
 	}
-	keys, err := c.keys.document.get(ctx)
+	keys, err := t.keys.get(ctx)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
-	candidates, known := candidatesFor(keys, jws.Signatures[0].Header)
+	header := jws.Signatures[0].Header
+	candidates, known := candidatesFor(keys, header)
 	if !known {
-		if keys, err = c.keys.document.again(ctx); err != nil {
-			return nil, err
+		if keys, err = t.keys.again(ctx); err != nil {
+			return nil, none, err
 		}
-		if candidates, known = candidatesFor(keys, jws.Signatures[0].Header); !known {
-			return nil, fmt.Errorf("no key %s among the server's keys", quoted(jws.Signatures[0].Header.KeyID))
+		if candidates, known = candidatesFor(keys, header); !known {
+			return nil, none, fmt.Errorf("no key %s among the server's keys", quoted(header.KeyID))
 		}
 	}
 	for _, key := range candidates {
 		if payload, err := jws.Verify(key.jwk.Key); err == nil {
-			c.used = key
-			return payload, nil
+			return payload, key, nil
 		}
 	}
-	return nil, errors.New("its signature is wrong")
+	return nil, none, errors.New("its signature is wrong")
 }
 
 // candidatesFor gives the keys a token may be signed with: those with its key ID, or all if it has none, of the type its

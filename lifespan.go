@@ -2,6 +2,7 @@ package authcode
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -93,4 +94,12 @@ func (a *App) callContext(ctx context.Context) (context.Context, func()) {
 		unhook()
 		cancel(context.Canceled)
 	}
+}
+
+// sayClosed gives ErrClosed plainly, where it is the reason among others.
+func (a *App) sayClosed(err error) error {
+	if errors.Is(err, ErrClosed) {
+		return ErrClosed
+	}
+	return err
 }

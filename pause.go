@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/authcode-go/authcode/internal/flight"
 )
 
 const (
@@ -18,53 +20,48 @@ var pauses pauseBoard
 // pauseBoard is keyed by the URL of the token endpoint. The zero value is ready.
 type pauseBoard struct {
 	mu    sync.Mutex
-	until map[string]pause
-}
-
-type pause struct {
-	end   time.Time
-	cause *AuthenticationFailedError // the answer that began it
+	until map[string]time.Time
 }
 
 // begin records a Retry-After. A longer pause that is under way stays.
-func (b *pauseBoard) begin(tokenURL string, cause *AuthenticationFailedError) {
-	if cause.RetryAfter <= 0 {
+func (b *pauseBoard) begin(tokenURL string, retryAfter time.Duration) {
+	if retryAfter <= 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	for other, p := range b.until { // few: only endpoints that throttle are here
-		if !now.Before(p.end) {
+	for other, end := range b.until { // few: only endpoints that throttle are here
+		if !now.Before(end) {
 			delete(b.until, other)
 		}
 	}
-	end := now.Add(cause.RetryAfter)
-	if b.until[tokenURL].end.After(end) {
+	end := now.Add(retryAfter)
+	if b.until[tokenURL].After(end) {
 		return
 	}
 	if b.until == nil {
-		b.until = make(map[string]pause)
+		b.until = make(map[string]time.Time)
 	}
-	b.until[tokenURL] = pause{end, cause}
+	b.until[tokenURL] = end
 }
 
-// left gives how long the pause goes on, and as error the answer that began it with the time that is left.
+// left gives how long the pause goes on, and an error that says so. It holds nothing of the answer that began the pause, which
+// may have been another user's.
 func (b *pauseBoard) left(tokenURL string) (time.Duration, error) {
 	b.mu.Lock()
-	p, ok := b.until[tokenURL]
+	end, ok := b.until[tokenURL]
 	b.mu.Unlock()
-	if !ok {
+	left := time.Until(end)
+	if !ok || left <= 0 {
 		return 0, nil
 	}
-	left := time.Until(p.end)
-	if left <= 0 {
-		return 0, nil
+	return left, &AuthenticationFailedError{
+		RetryAfter: left,
+		doing:      "a request to " + hostOf(tokenURL),
+		what:       "the server asked to be left alone for " + left.Round(time.Second).String() + ", so nothing was sent",
+		next:       "try again then",
 	}
-	again := *p.cause
-	again.RetryAfter = left
-	again.next = "the server asked to be left alone for " + left.Round(time.Second).String() + ": try again then"
-	return left, &again
 }
 
 // wait lets a short pause pass. It gives the pause's error at once if the pause or the context's time is too short to
@@ -84,6 +81,6 @@ func (b *pauseBoard) wait(ctx context.Context, tokenURL string) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return flight.Ended(ctx)
 	}
 }

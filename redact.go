@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -25,38 +27,48 @@ const (
 type redactor struct{ replacer *strings.Replacer }
 
 func newRedactor(secrets ...string) redactor {
-	var pairs []string
+	var all []string
 	for _, secret := range secrets {
-		if len(secret) < minMaskedSecret {
-			continue
-		}
-		for _, spelling := range spellings(secret) {
-			pairs = append(pairs, spelling, mask)
+		if len(secret) >= minMaskedSecret {
+			all = append(all, spellings(secret)...)
 		}
 	}
-	if pairs == nil {
+	if all == nil {
 		return redactor{}
+	}
+	// The longest first: a secret that contains another must not be left half masked.
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(all))
+	for _, spelling := range all {
+		pairs = append(pairs, spelling, mask)
 	}
 	return redactor{strings.NewReplacer(pairs...)}
 }
 
-// spellings are the ways a secret shows up in other text: as it is, form- or path-encoded, inside JSON, quoted.
+// spellings are the ways a secret shows up in other text: as it is, form- or path-encoded in either case, inside JSON with or
+// without escaped slashes, inside HTML, quoted.
 func spellings(secret string) []string {
 	asJSON, _ := json.Marshal(secret)
+	inJSON := strings.Trim(string(asJSON), `"`)
 	all := []string{
 		secret,
-		url.QueryEscape(secret),
-		url.PathEscape(secret),
-		strings.Trim(string(asJSON), `"`),
+		html.EscapeString(secret),
+		inJSON,
+		strings.ReplaceAll(inJSON, "/", `\/`),
+		strings.ReplaceAll(secret, "/", `\/`),
 		strings.Trim(fmt.Sprintf("%q", secret), `"`),
 		strings.Trim(fmt.Sprintf("%+q", secret), `"`),
 	}
+	for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
+		all = append(all, escaped, lowerEscapes(escaped))
+	}
 	slices.Sort(all)
-	all = slices.Compact(all)
-	// The longest first: a spelling that contains another must not be left half masked.
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
-	return all
+	return slices.Compact(all)
 }
+
+var percentEscape = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+func lowerEscapes(s string) string { return percentEscape.ReplaceAllStringFunc(s, strings.ToLower) }
 
 func (r redactor) text(s string) string {
 	if r.replacer == nil {

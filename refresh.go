@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -26,7 +27,6 @@ type outcome struct {
 type query struct {
 	claims string
 	key    *tokenKey
-	scopes []string
 }
 
 func (q query) turn() turnKey { return turnKey{token: q.key.id, claims: q.claims} }
@@ -37,13 +37,13 @@ func (g *grant) refreshed(ctx context.Context, q query) (azcore.AccessToken, err
 	return got.access, err
 }
 
-// refreshBehind starts a refresh that nobody waits for, unless one failed a moment ago.
+// refreshBehind starts a refresh that nobody waits for, if there is anything to do it with.
 func (g *grant) refreshBehind(ctx context.Context, q query) {
-	tokenURL := g.app.site.endpointsOf(q.key.tenant).Token
-	if left, _ := pauses.left(tokenURL); left > 0 || !g.mayTry(q.key) {
-		return
+	s := g.current.Load()
+	left, _ := pauses.left(g.app.site.endpointsOf(q.key.tenant).Token)
+	if left == 0 && s != nil && s.refreshToken != "" {
+		g.turns.Start(ctx, q.turn(), g.refreshWork(q))
 	}
-	g.turns.Start(ctx, q.turn(), g.refreshWork(q))
 }
 
 func (g *grant) refreshWork(q query) func(context.Context) (outcome, error) {
@@ -55,29 +55,43 @@ func (g *grant) refreshWork(q query) func(context.Context) (outcome, error) {
 	}
 }
 
-func (g *grant) mayTry(key *tokenKey) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := g.current.Load()
-	return now != nil && now.refreshToken != "" && !time.Now().Before(g.backoff[key.id])
-}
-
-// holdOff keeps refreshes behind callers' backs away for a while.
-func (g *grant) holdOff(key *tokenKey, failed *failure) {
+// holdOff keeps refreshes behind callers' backs away for a while: 30 seconds, or as long as the server asked.
+func (g *grant) holdOff(q query, err error) {
 	wait := retryStale
-	if e, ok := errors.AsType[*AuthenticationFailedError](failed.err); ok && e.RetryAfter > 0 {
+	if e, ok := errors.AsType[*AuthenticationFailedError](err); ok && e.RetryAfter > 0 {
 		wait = e.RetryAfter
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.backoff == nil {
-		g.backoff = make(map[string]time.Time)
+	now := time.Now()
+	if s := g.current.Load(); s != nil {
+		if token, f := s.lookup(q.options(), now); f != expired {
+			token.retry.holdOff(now, wait)
+		}
 	}
-	g.backoff[key.id] = time.Now().Add(wait)
 }
 
-// refresh is one turn: look again, ask the server, store what it gave.
-func (g *grant) refresh(ctx context.Context, q query) (azcore.AccessToken, error) {
+// errMovedOn means that what was refused is not what the grant holds any more.
+var errMovedOn = errors.New("the grant has moved on")
+
+// refresh is one turn. A refusal of a refresh token that a new sign-in has replaced meanwhile says nothing: the turn is taken
+// once more with the new one.
+func (g *grant) refresh(ctx context.Context, q query) (access azcore.AccessToken, err error) {
+	defer func() {
+		if err != nil {
+			g.holdOff(q, err)
+		}
+	}()
+	access, err = g.refreshOnce(ctx, q)
+	if errors.Is(err, errMovedOn) {
+		access, err = g.refreshOnce(ctx, q)
+	}
+	if errors.Is(err, errMovedOn) {
+		err = g.unknownAccount(q)
+	}
+	return access, err
+}
+
+// refreshOnce looks again, asks the server, and stores what it gave.
+func (g *grant) refreshOnce(ctx context.Context, q query) (azcore.AccessToken, error) {
 	held, generation := g.state()
 	if held == nil {
 		return azcore.AccessToken{}, g.unknownAccount(q)
@@ -93,11 +107,7 @@ func (g *grant) refresh(ctx context.Context, q query) (azcore.AccessToken, error
 	began := time.Now()
 	answer, failed := g.app.post(ctx, g.refreshRequest(held.holding, q))
 	token, err := g.settle(held.holding, generation, q, answer, failed)
-	event := Event{Kind: EventRefresh, Duration: time.Since(began), Err: err, TenantID: q.key.tenant}
-	if err == nil {
-		event.GrantedScope = answer.scope
-	}
-	g.app.emit(ctx, event, held.account.ID)
+	g.app.report(ctx, EventRefresh, began, q, answer, held.account.ID, err)
 	return token.access, err
 }
 
@@ -107,7 +117,7 @@ const refreshing = "refreshing a token"
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#refresh-the-access-token
 func (g *grant) refreshRequest(held *holding, q query) tokenRequest {
 	a := g.app
-	form := a.newForm("refresh_token", q.scopes)
+	form := a.newForm("refresh_token", q.key.asked)
 	form.Set("refresh_token", held.refreshToken)
 	a.setClaims(form, q.claims, q.key.cae)
 	return tokenRequest{
@@ -148,13 +158,14 @@ func (a *App) mailboxOf(held *holding) string {
 // settle sorts what a refresh gave.
 func (g *grant) settle(held *holding, generation uint64, q query, answer *tokenAnswer, failed *failure) (cachedToken, error) {
 	if failed != nil {
-		g.holdOff(q.key, failed)
 		return cachedToken{}, g.refused(held, generation, q, failed)
 	}
-	if err := g.app.checkSameUser(held, answer); err != nil {
+	claims := answer.claims()
+	if err := g.app.checkSameUser(held, answer.clientInfo, claims); err != nil {
 		return cachedToken{}, err
 	}
-	token, err := g.renew(generation, q.key, answer)
+	account, who, _ := newAccount(answer.clientInfo, claims)
+	token, err := g.renew(generation, q.key, answer, account, who)
 	if errors.Is(err, ErrUnknownAccount) {
 		return cachedToken{}, g.unknownAccount(q)
 	}
@@ -171,7 +182,9 @@ func (g *grant) refused(held *holding, generation uint64, q query, failed *failu
 	case isAboutRequest(server):
 		return held.required(q, server)
 	case g.app.isAboutGrant(server):
-		g.markDead(generation, server)
+		if !g.markDead(generation, server) {
+			return errMovedOn
+		}
 		return held.required(q, server)
 	}
 	return failed.err
@@ -216,12 +229,12 @@ func (h *holding) required(q query, cause *AuthenticationFailedError) *Authentic
 		AccountID: h.account.ID,
 		Claims:    q.claims,
 		LoginHint: h.account.Username,
-		Scopes:    q.scopes,
+		Scopes:    q.key.asked,
 		TenantID:  q.key.tenant,
 	}
 	if cause != nil {
 		e.cause = cause
-		e.Claims = orElse(cause.Claims, q.claims)
+		e.Claims = cmp.Or(cause.Claims, q.claims)
 	}
 	return e
 }
@@ -232,7 +245,7 @@ func (g *grant) unknownAccount(q query) *AuthenticationRequiredError {
 	return &AuthenticationRequiredError{
 		AccountID: g.accountID,
 		Claims:    q.claims,
-		Scopes:    q.scopes,
+		Scopes:    q.key.asked,
 		TenantID:  q.key.tenant,
 		cause:     ErrUnknownAccount,
 	}
@@ -240,22 +253,15 @@ func (g *grant) unknownAccount(q query) *AuthenticationRequiredError {
 
 // checkSameUser refuses an answer for another user than the grant's (OpenID Connect Core 1.0 section 12.2: same iss,
 // sub and aud). An answer need not say whose it is.
-func (a *App) checkSameUser(held *holding, answer *tokenAnswer) error {
-	var claims *idClaims
-	if answer.idToken != "" {
-		var err error
-		if claims, err = parseIDToken(answer.idToken); err != nil {
-			claims = nil // a plain credential takes what it is given: the access token is what counts
-		}
-	}
+func (a *App) checkSameUser(held *holding, info clientInfo, claims *idClaims) error {
 	changed := func(what string) error {
 		return &AuthenticationFailedError{
 			doing: refreshing,
-			what:  "the answer's " + what + " changed, so it was not stored",
-			next:  "have the user sign in again",
+			what:  "the answer's " + what + " is not the grant's, so it was not stored",
+			next:  "the server mixes up its users: tell those who run it",
 		}
 	}
-	if !held.identity.sameUser(whoseAnswer(answer.clientInfo, claims)) {
+	if !held.identity.sameUser(whoseAnswer(info, claims)) {
 		return changed("account")
 	}
 	if claims == nil {

@@ -9,6 +9,14 @@ import (
 // 5.4 and 11). They are sent along with every request and do not tell one access token from another.
 var reservedScopes = []string{"openid", "profile", "offline_access"}
 
+// reserved are the scopes of a token that is for no resource: all, or with own Endpoints the one that is always sent.
+func (a *App) reserved() []string {
+	if a.site.own != nil {
+		return reservedScopes[:1]
+	}
+	return reservedScopes
+}
+
 func isReserved(scope string) bool { return containsFold(reservedScopes, scope) }
 
 // withReserved gives the scopes to send: those asked for, then the reserved ones that are missing. With own

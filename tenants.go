@@ -55,6 +55,16 @@ func (t *tenants) resolve(requested string) (string, error) {
 	return "", fmt.Errorf("%s is not configured for tenant %s: add it to AdditionallyAllowedTenants, or \"*\" to allow any", credentialName, quoted(requested))
 }
 
+// resolveSignIn gives the tenant to sign in at. "*" lets a call name any tenant; it must not let a flow be begun where any
+// directory in the world can answer, in an App that is for one.
+func (t *tenants) resolveSignIn(requested string) (string, error) {
+	tenantID, err := t.resolve(requested)
+	if err == nil && isMultiTenant(tenantID) && !isMultiTenant(t.home) {
+		return "", fmt.Errorf("users cannot sign in at %q in an App for the tenant %s: make an App for %q and name its SignInTenants", tenantID, quoted(t.home), tenantID)
+	}
+	return tenantID, err
+}
+
 func containsFold(list []string, s string) bool {
 	return slices.ContainsFunc(list, func(item string) bool { return strings.EqualFold(item, s) })
 }

@@ -1,7 +1,6 @@
 package authcode
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -32,6 +31,8 @@ var defaultClient = &http.Client{
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		// A connection that the network dropped in silence would fail one refresh after another, each after its whole time.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 3 * time.Second},
 	},
 }
 
@@ -61,7 +62,7 @@ type boundedTransport struct{ inner policy.Transporter }
 
 func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
 	call := tokenCallOf(req.Context())
-	if call.sent != nil {
+	if call != nil {
 		req = req.WithContext(httptrace.WithClientTrace(req.Context(), call.sent.trace()))
 	}
 	resp, err := t.inner.Do(req)
@@ -116,26 +117,6 @@ func (s *sentState) trace() *httptrace.ClientTrace {
 }
 
 func (s *sentState) provablyUnsent() bool { return s.started.Load() && !s.wrote.Load() }
-
-// tokenCall is what the transport needs to know of the request that passes it.
-type tokenCall struct {
-	sent     *sentState // nil: nobody asks
-	redactor func() redactor
-}
-
-type tokenCallKey struct{}
-
-func tokenCallOf(ctx context.Context) tokenCall {
-	call, _ := ctx.Value(tokenCallKey{}).(tokenCall)
-	return call
-}
-
-func (c tokenCall) redact(err error) error {
-	if c.redactor == nil {
-		return err
-	}
-	return c.redactor().error(err)
-}
 
 // userAgentPolicy names the library and, before it, the application that asked to be named.
 type userAgentPolicy struct{ value string }

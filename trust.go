@@ -3,6 +3,7 @@ package authcode
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 )
@@ -13,7 +14,7 @@ const maxTrusts = 1000 // tenants whose metadata is kept
 type trust struct {
 	issuer         string // may be a template with {tenantid}
 	issInCallbacks bool
-	keys           *keySet
+	keys           *document[[]signingKey]
 }
 
 // trusts keeps the documents of each tenant that was asked for.
@@ -40,14 +41,14 @@ func (a *App) trustOf(ctx context.Context, tenantID string) (*trust, error) {
 		if err != nil {
 			return nil, err
 		}
+		if strings.Contains(m.issuer, tenantTemplate) && !isMultiTenant(tenantID) {
+			return nil, fmt.Errorf("authcode: the metadata of tenant %s is for any tenant: check the authority", quoted(tenantID))
+		}
 		t.issuer, t.issInCallbacks, jwksURL = m.issuer, m.issInCallbacks, m.jwksURL
 	}
-	keys := a.trusts.keysAt(a, jwksURL)
-	if _, err := keys.get(ctx); err != nil {
-		return nil, err
-	}
-	t.keys = &keySet{keys}
-	return t, nil
+	t.keys = a.trusts.keysAt(a, jwksURL)
+	_, err := t.keys.get(ctx)
+	return t, err
 }
 
 func (t *trusts) metadataOf(a *App, tenantID string) *document[metadata] {

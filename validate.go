@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/authcode-go/authcode/internal/flight"
 )
 
 const (
@@ -220,6 +223,17 @@ func isVSCHAR(s string) bool {
 
 func hasControl(s string) bool {
 	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' })
+}
+
+// checkContext refuses a nil context, and one that is over before anything was spent for it.
+func checkContext(ctx context.Context) error {
+	if ctx == nil {
+		return errors.New("authcode: the context is nil: pass the request's context, or context.Background()")
+	}
+	if ctx.Err() != nil {
+		return flight.Ended(ctx)
+	}
+	return nil
 }
 
 // quoted prints a value of the caller's in one line, whatever is in it.

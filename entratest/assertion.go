@@ -2,6 +2,7 @@ package entratest
 
 import (
 	"cmp"
+	"crypto"
 	"crypto/rsa"
 	"crypto/sha1" // x5t is a SHA-1 thumbprint, RFC 7515 section 4.1.7
 	"crypto/sha256"
@@ -40,7 +41,7 @@ func (e *Emulator) checkAssertion(x *exchange, app *App, c credentials) *oauthEr
 		return refuse("invalid_client", 700027, "The key is not an RSA key.")
 	}
 	var claims jwt.Claims
-	if err := token.Claims(key, &claims); err != nil {
+	if err := token.Claims(key, &claims); err != nil || !hasHashSalt(key, c.assertion, token.Headers[0].Algorithm) {
 		return refuse("invalid_client", 700027, "The provided signature value did not match the expected signature value.")
 	}
 	// The assertion is the client's, made by the client's clock; the virtual clock is Entra's alone.
@@ -49,6 +50,20 @@ func (e *Emulator) checkAssertion(x *exchange, app *App, c credentials) *oauthEr
 		return refuse("invalid_client", 700027, "The key used is expired.")
 	}
 	return e.checkAssertionClaims(x, app, claims, now)
+}
+
+// hasHashSalt holds PS256 to RFC 7518 section 3.5, a salt as long as the hash: go-jose verifies any length, others do not.
+func hasHashSalt(key *rsa.PublicKey, assertion, algorithm string) bool {
+	if algorithm != string(jose.PS256) {
+		return true
+	}
+	end := strings.LastIndexByte(assertion, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(assertion[end+1:])
+	if err != nil {
+		return false
+	}
+	digest := sha256.Sum256([]byte(assertion[:end]))
+	return rsa.VerifyPSS(key, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: sha256.Size}) == nil
 }
 
 func (e *Emulator) checkAssertionClaims(x *exchange, app *App, claims jwt.Claims, now time.Time) *oauthError {

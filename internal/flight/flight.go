@@ -6,6 +6,7 @@ package flight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -52,7 +53,7 @@ func (c *call[K, V]) run(leaveList func()) {
 	finished = true
 }
 
-// wait returns the outcome, or the cause of ctx's end if that comes first.
+// wait returns the outcome, or why ctx ended if that comes first.
 func (c *call[K, V]) wait(ctx context.Context) (V, error) {
 	select {
 	case <-c.done:
@@ -64,8 +65,18 @@ func (c *call[K, V]) wait(ctx context.Context) (V, error) {
 		return c.value, c.err
 	case <-ctx.Done():
 		var none V
-		return none, context.Cause(ctx)
+		return none, Ended(ctx)
 	}
+}
+
+// Ended says why a context is over: its error, and the cause with it where somebody gave one, so that both are found
+// with errors.Is.
+func Ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // Shared runs one call per key at a time; callers with the same key share it, other keys run beside it.
@@ -77,7 +88,15 @@ type Shared[K comparable, V any] struct {
 
 // Do joins the running call for key or starts it.
 func (s *Shared[K, V]) Do(ctx context.Context, key K, work Work[V]) (V, error) {
+	return s.enter(ctx, key, work).wait(ctx)
+}
+
+// Start starts a call for key unless one is running, and does not wait for it.
+func (s *Shared[K, V]) Start(ctx context.Context, key K, work Work[V]) { s.enter(ctx, key, work) }
+
+func (s *Shared[K, V]) enter(ctx context.Context, key K, work Work[V]) *call[K, V] {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	c, running := s.calls[key]
 	if !running {
 		c = newCall(ctx, key, work)
@@ -87,8 +106,7 @@ func (s *Shared[K, V]) Do(ctx context.Context, key K, work Work[V]) (V, error) {
 		s.calls[key] = c
 		go c.run(func() { s.forget(key) })
 	}
-	s.mu.Unlock()
-	return c.wait(ctx)
+	return c
 }
 
 func (s *Shared[K, V]) forget(key K) {
