@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -13,7 +12,7 @@ const signingIn = "the sign-in"
 
 // redeemCallback sends the code and believes the answer only when its ID token is genuine and for this flow.
 func (a *App) redeemCallback(ctx context.Context, flow *Flow, code string, t *trust) (*AuthorizationCodeCredential, error) {
-	state := a.callbacks.of(redemptionOf(flow, code), flow.Expires)
+	state := a.callbacks.of(redemptionOf(flow, code), flow.Expires) // the flight before this one may have ended it
 	if c, err := state.outcome(); c != nil || err != nil {
 		return c, err
 	}
@@ -25,12 +24,12 @@ func (a *App) redeemCallback(ctx context.Context, flow *Flow, code string, t *tr
 	var err error
 	if failed != nil {
 		err = state.settle(q, failed, "redeem the same callback again")
-		if required, ok := errors.AsType[*AuthenticationRequiredError](err); ok {
-			required.AccountID = flow.AccountID
-		}
 	} else {
-		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, flow.Nonce, flow.TenantID}, flow.AccountID)
+		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, answer.show, flow.Nonce, flow.TenantID}, flow.AccountID)
 		state.finish(c, err)
+	}
+	if required, ok := errors.AsType[*AuthenticationRequiredError](err); ok { // for whom and what the flow was, not the code
+		required.AccountID, required.Scopes = flow.AccountID, flow.Scopes
 	}
 	a.report(ctx, EventRedeem, began, q, answer, account.ID, err)
 	return c, err
@@ -68,7 +67,7 @@ func (a *App) accept(ctx context.Context, t *trust, answer *tokenAnswer, q query
 		return refuse("the server did not say whose grant this is: its answer had neither client_info nor an ID token", nil)
 	case claims == nil && !a.isOwnTenant(account.TenantID):
 		return refuse(fmt.Sprintf("the account's tenant %s may not be used here and there was no ID token to tell otherwise", quoted(account.TenantID)), nil)
-	case accountID != "" && !strings.EqualFold(accountID, account.ID):
+	case accountID != "" && !sameAccount(accountID, account.ID):
 		return nil, Account{}, &AuthenticationRequiredError{
 			AccountID: accountID,
 			Scopes:    q.key.asked,
@@ -96,6 +95,7 @@ func (a *App) isOwnTenant(tenantID string) bool {
 type callbackState struct {
 	codeState
 	credential *AuthorizationCodeCredential // it was redeemed
+	removals   uint64                       // of its grant by then
 	until      time.Time
 }
 
@@ -104,7 +104,7 @@ type callbackState struct {
 func (s *callbackState) outcome() (*AuthorizationCodeCredential, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.credential != nil && s.credential.grant.current.Load() == nil {
+	if s.credential != nil && s.credential.grant.removals() != s.removals {
 		return nil, fmt.Errorf("%w (its user has signed in with it and out again)", ErrStateMismatch)
 	}
 	return s.credential, s.final
@@ -114,6 +114,9 @@ func (s *callbackState) finish(c *AuthorizationCodeCredential, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.credential, s.final = c, err
+	if c != nil {
+		s.removals = c.grant.removals()
+	}
 }
 
 const maxCallbacks = 10_000 // remembered at a time

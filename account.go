@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -60,13 +61,20 @@ type identity struct {
 func (i identity) sameUser(other identity) bool {
 	switch {
 	case i.home != "" && other.home != "":
-		return strings.EqualFold(i.home, other.home)
+		return sameAccount(i.home, other.home)
 	case i.oid != "" && other.oid != "" && strings.EqualFold(i.tid, other.tid):
-		return strings.EqualFold(i.oid, other.oid)
+		return i.oid == other.oid || guidPattern.MatchString(i.oid) && strings.EqualFold(i.oid, other.oid)
 	case i.iss != "" && i.iss == other.iss:
 		return i.sub == other.sub
 	}
 	return true
+}
+
+var homeAccountPattern = regexp.MustCompile(`^[0-9a-fA-F-]{36}\.[0-9a-fA-F-]{36}$`)
+
+// sameAccount compares account IDs: Entra's are made of GUIDs, which have no case; a subject of another server has.
+func sameAccount(a, b string) bool {
+	return a == b || homeAccountPattern.MatchString(a) && strings.EqualFold(a, b)
 }
 
 // idClaims are the parts of an ID token this package reads

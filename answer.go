@@ -18,9 +18,10 @@ type tokenAnswer struct {
 	expiresIn    time.Duration
 	idToken      string
 	received     time.Time
-	refreshIn    time.Duration // 0: none
-	refreshToken string        // "": none
-	scope        string        // granted; "": as asked (RFC 6749 section 5.1)
+	redactor     func() redactor // masks what the request sent
+	refreshIn    time.Duration   // 0: none
+	refreshToken string          // "": none
+	scope        string          // granted; "": as asked (RFC 6749 section 5.1)
 }
 
 // clientInfo is who the user is in their home directory: the parts of the home account ID.
@@ -147,6 +148,7 @@ func checkContentType(header http.Header) error {
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		mediaType, _, _ = strings.Cut(contentType, ";")
+		mediaType = strings.ToLower(strings.TrimSpace(mediaType))
 	}
 	if mediaType == "text/html" || mediaType == "application/xhtml+xml" {
 		return errors.New("it is an HTML page; is the authority right, or a proxy in between?")
@@ -203,6 +205,12 @@ func stsCodes(members jsonObject) []int {
 		}
 	}
 	return codes
+}
+
+// show prints a value that came with the answer, masked: before it is cut, or half a secret would be left.
+func (a *tokenAnswer) show(s string) string {
+	r := newRedactor(a.accessToken, a.refreshToken, a.idToken)
+	return quoted(a.redactor().text(r.text(s)))
 }
 
 // claims reads the ID token, if there is one, without verifying it. One that cannot be read counts as not sent: the access

@@ -152,11 +152,15 @@ func (a *App) authorizeURL(authorize string, flow *Flow, o *BeginOptions) string
 			query.Set(name, value)
 		}
 	}
-	separator := "?"
-	if strings.Contains(authorize, "?") {
-		separator = "&"
+	return authorize + querySeparator(authorize) + query.Encode()
+}
+
+// querySeparator goes between an endpoint, which may have a query, and more of it.
+func querySeparator(endpoint string) string {
+	if strings.Contains(endpoint, "?") {
+		return "&"
 	}
-	return authorize + separator + query.Encode()
+	return "?"
 }
 
 // loginHint fills in who must sign in. With a hint Entra would ignore select_account.

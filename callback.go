@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -48,10 +49,14 @@ func (a *App) Redeem(ctx context.Context, flow *Flow, response url.Values) (*Aut
 	if err != nil {
 		return nil, err
 	}
-	if err := pauses.wait(ctx, a.site.endpointsOf(flow.TenantID).Token); err != nil {
-		return nil, err
+	key := redemptionOf(flow, code)
+	if c, err := a.callbacks.of(key, flow.Expires).outcome(); c != nil || err != nil {
+		return c, err
 	}
-	credential, err := a.redemptions.Do(ctx, redemptionOf(flow, code), func(ctx context.Context) (*AuthorizationCodeCredential, error) {
+	if err := pauses.wait(ctx, a.site.endpointsOf(flow.TenantID).Token); err != nil {
+		return nil, a.sayClosed(err)
+	}
+	credential, err := a.redemptions.Do(ctx, key, func(ctx context.Context) (*AuthorizationCodeCredential, error) {
 		return inFlight(ctx, a, func(ctx context.Context) (*AuthorizationCodeCredential, error) {
 			return a.redeemCallback(ctx, flow, code, trust)
 		})
@@ -84,7 +89,7 @@ func (a *App) checkFlow(flow *Flow) error {
 	if !strings.EqualFold(tenantID, flow.TenantID) {
 		return fmt.Errorf("authcode: the flow was begun for another tenant, %s: begin a new one", quoted(flow.TenantID))
 	}
-	if authorize := a.site.endpointsOf(flow.TenantID).Authorize; flow.URL != "" && !strings.HasPrefix(flow.URL, authorize) {
+	if authorize := a.site.endpointsOf(flow.TenantID).Authorize; flow.URL != "" && !strings.HasPrefix(flow.URL, authorize+querySeparator(authorize)) {
 		return fmt.Errorf("authcode: the flow was begun at another authority, %s: begin a new one", quoted(hostOf(flow.URL)))
 	}
 	return nil
@@ -115,7 +120,8 @@ func (a *App) checkCallbackIssuer(t *trust, flow *Flow, response url.Values) err
 	case len(issuers) == 1 && a.isIssuer(t, flow.TenantID, issuers[0]):
 		return nil
 	}
-	return fmt.Errorf("authcode: the callback's issuer (iss) is %s, not %s, where this sign-in began: start it again", quoted(issuers[0]), quoted(t.issuer))
+	r := newRedactor(append(slices.Clone(response["code"]), flow.CodeVerifier, flow.State, flow.Nonce)...)
+	return fmt.Errorf("authcode: the callback's issuer (iss) is %s, not %s, where this sign-in began: start it again", quoted(r.text(issuers[0])), quoted(t.issuer))
 }
 
 func (a *App) isIssuer(t *trust, tenantID, issuer string) bool {
@@ -147,7 +153,7 @@ func callbackCode(flow *Flow, response url.Values) (string, error) {
 }
 
 func callbackError(flow *Flow, response url.Values) error {
-	r := newRedactor(response.Get("code"), flow.CodeVerifier, flow.State, flow.Nonce)
+	r := newRedactor(append(slices.Clone(response["code"]), flow.CodeVerifier, flow.State, flow.Nonce)...)
 	failed := &AuthenticationFailedError{
 		Claims:      callbackClaims(response),
 		Code:        cmp.Or(r.line(response.Get("error"), maxProtocolField), "unknown"),

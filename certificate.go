@@ -68,17 +68,27 @@ func rsaSigner(key crypto.PrivateKey) (crypto.Signer, *rsa.PublicKey, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("a private key of type %T cannot sign: pass an *rsa.PrivateKey or a crypto.Signer", key)
 	}
-	if rsaKey, ok := key.(*rsa.PrivateKey); ok && rsaKey == nil {
-		return nil, nil, errors.New("the certificate's private key is nil: pass its *rsa.PrivateKey")
-	}
-	public, ok := signer.Public().(*rsa.PublicKey)
+	found := publicOf(signer)
+	public, ok := found.(*rsa.PublicKey)
 	switch {
+	case found == nil:
+		return nil, nil, fmt.Errorf("the certificate's private key is a nil or empty %T: pass the key itself", key)
 	case !ok:
-		return nil, nil, fmt.Errorf("the private key is %T, and Entra takes RSA alone: use an RSA certificate", signer.Public())
+		return nil, nil, fmt.Errorf("the private key is %T, and Entra takes RSA alone: use an RSA certificate", key)
 	case public.N == nil || public.N.BitLen() < minRSABits:
 		return nil, nil, fmt.Errorf("the RSA key has fewer than %d bits: use a larger one", minRSABits)
 	}
 	return signer, public, nil
+}
+
+// publicOf gives nil for a key that is nil or empty inside, where Public panics.
+func publicOf(signer crypto.Signer) (public crypto.PublicKey) {
+	defer func() {
+		if recover() != nil {
+			public = nil
+		}
+	}()
+	return signer.Public()
 }
 
 // chainOf gives the certificates with the key's own first, as x5c wants them (RFC 7515 section 4.1.6).

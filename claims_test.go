@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
@@ -123,6 +124,7 @@ func TestARedemptionOutranksARefreshInFlight(t *testing.T) {
 			_, err := c.GetToken(t.Context(), tokenFor(storageScope))
 			refreshed <- err
 		}()
+		synctest.Wait()
 		e.signIn(app, alice, graphScope)
 		close(hold)
 		if err := <-refreshed; err != nil {

@@ -228,18 +228,19 @@ func (g *grant) token(ctx context.Context, q query) (azcore.AccessToken, error) 
 	if served || err != nil {
 		return access, err
 	}
-	waited := false
-	for {
-		if access, ok := g.cached(q); ok {
-			return access, nil
-		}
-		access, err := g.refreshedAfterPause(ctx, q)
-		if !isPaused(err) || waited {
-			return access, err
-		}
-		// The caller's own refresh met a Retry-After: one more try, behind the same wait as everybody's.
-		waited = true
+	access, err = g.cachedOrRefreshed(ctx, q)
+	if !isPaused(err) || pauses.wait(ctx, g.app.site.endpointsOf(q.key.tenant).Token) != nil {
+		return access, err
 	}
+	// The caller's own refresh met a Retry-After: one more try, behind the same wait as everybody's.
+	return g.cachedOrRefreshed(ctx, q)
+}
+
+func (g *grant) cachedOrRefreshed(ctx context.Context, q query) (azcore.AccessToken, error) {
+	if access, ok := g.cached(q); ok {
+		return access, nil
+	}
+	return g.refreshedAfterPause(ctx, q)
 }
 
 func (g *grant) refreshedAfterPause(ctx context.Context, q query) (azcore.AccessToken, error) {

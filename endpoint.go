@@ -196,7 +196,7 @@ func (x *exchange) noAnswer(err error, resp *http.Response) *failure {
 	err = x.redactor().error(err)
 	e := &AuthenticationFailedError{cause: err}
 	if what, bad := isBadAnswer(err); bad {
-		e.what = what
+		e.what = "the answer is malformed: " + what
 		return x.fail(answered, e)
 	}
 	text := x.redactor().line(err.Error(), maxDescription)
@@ -232,6 +232,7 @@ func (x *exchange) read(resp *http.Response) (*tokenAnswer, *failure) {
 	if err != nil {
 		return nil, x.unusable(resp, body, err)
 	}
+	answer.redactor = x.redactor
 	return answer, nil
 }
 
@@ -274,7 +275,7 @@ func (x *exchange) refused(resp *http.Response, body []byte) *failure {
 	case isThrottle(status):
 		e.RetryAfter = retryAfter(resp.Header, time.Now())
 		return x.fail(unsent, e)
-	case status >= 500:
+	case status >= 500 && status < 600:
 		e.what = strings.Join(nonEmpty("the answer was lost, the request may have been processed", e.what), ": ")
 		return x.fail(lost, e)
 	case status >= 300 && status < 400:

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,8 +45,8 @@ func (a *App) OpenFlow(sealed string) (*Flow, error) {
 	if a.isClosed() {
 		return nil, ErrClosed
 	}
-	if len(sealed) > 4*maxSealedFlow {
-		return nil, errors.New("authcode: the sealed flow is too long to be one")
+	if len(sealed) > 4*maxSealedFlow || strings.ContainsAny(sealed, "\r\n") { // base64 skips line breaks
+		return nil, errors.New("authcode: the sealed flow is too long to be one, or has line breaks")
 	}
 	data, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if err != nil {
@@ -82,8 +84,8 @@ func packFlow(flow *Flow, redirectURI string) []byte {
 	} else {
 		b = appendField(b, []byte(flow.RedirectURI))
 	}
-	b = appendField(b, []byte(flow.TenantID))
-	b = appendField(b, []byte(flow.AccountID))
+	b = appendField(b, packGUIDs(flow.TenantID))
+	b = appendField(b, packGUIDs(flow.AccountID))
 	return appendField(b, []byte(strings.Join(flow.Scopes, " ")))
 }
 
@@ -107,6 +109,7 @@ func unpackFlow(b []byte, redirectURI string) (*Flow, error) {
 		return nil, errors.New("it is too long")
 	}
 	flow.State, flow.Nonce, flow.CodeVerifier = unpackRandom(state), unpackRandom(nonce), unpackRandom(verifier)
+	flow.TenantID, flow.AccountID = unpackGUIDs(flow.TenantID), unpackGUIDs(flow.AccountID)
 	flow.RedirectURI = cmp.Or(flow.RedirectURI, redirectURI)
 	flow.Scopes = strings.Fields(scopes)
 	return flow, nil
@@ -115,6 +118,7 @@ func unpackFlow(b []byte, redirectURI string) (*Flow, error) {
 const (
 	asText byte = iota // in front of a field: what follows it
 	asRandom
+	asGUIDs
 )
 
 // packRandom turns 43 base64url characters into their 32 bytes, and leaves anything else as it is.
@@ -130,6 +134,38 @@ func unpackRandom(s string) string {
 		return base64.RawURLEncoding.EncodeToString([]byte(s[1:]))
 	}
 	return strings.TrimPrefix(s, string(asText))
+}
+
+const guidBytes = 16
+
+// packGUIDs turns GUIDs joined by dots, as tenant and home account IDs are, into their bytes, and leaves anything else as it
+// is.
+func packGUIDs(s string) []byte {
+	b := []byte{asGUIDs}
+	for guid := range strings.SplitSeq(s, ".") {
+		raw, err := hex.DecodeString(strings.ReplaceAll(guid, "-", ""))
+		if err != nil || !guidPattern.MatchString(guid) {
+			return append([]byte{asText}, s...)
+		}
+		b = append(b, raw...)
+	}
+	if unpackGUIDs(string(b)) != s { // another spelling
+		return append([]byte{asText}, s...)
+	}
+	return b
+}
+
+func unpackGUIDs(s string) string {
+	if s == "" || s[0] != asGUIDs {
+		return strings.TrimPrefix(s, string(asText))
+	}
+	var guids []string
+	for raw := range slices.Chunk([]byte(s[1:]), guidBytes) {
+		if len(raw) == guidBytes {
+			guids = append(guids, formatGUID([guidBytes]byte(raw)))
+		}
+	}
+	return strings.Join(guids, ".")
 }
 
 func appendField(b, field []byte) []byte {

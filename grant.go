@@ -31,6 +31,7 @@ type grant struct {
 	mu         sync.Mutex
 	accountID  string    // whose grant it is; "" until a plain credential's answer says so
 	code       *heldCode // not redeemed yet; nil in Apps
+	drops      uint64    // counts removals
 	generation uint64    // counts redemptions and removals: a refresh that began before one is outranked
 }
 
@@ -48,6 +49,7 @@ type holding struct {
 	mark         *mark // sign-in required
 	refreshToken string
 	renewed      time.Time // last redemption or refresh
+	tenant       string    // where it was redeemed: identity is of there
 }
 
 // mark says that a refresh token died: the user must sign in. It is kept, and the token never sent again.
@@ -194,7 +196,7 @@ func (g *grant) newToken(key *tokenKey, answer *tokenAnswer) cachedToken {
 // has just signed in for must not be overwritten by what they had before.
 func (g *grant) begin(key *tokenKey, answer *tokenAnswer, account Account, who identity) (cachedToken, error) {
 	token := g.newToken(key, answer)
-	held := &holding{account: account, identity: who, refreshToken: answer.refreshToken, renewed: answer.received}
+	held := &holding{account: account, identity: who, refreshToken: answer.refreshToken, renewed: answer.received, tenant: key.tenant}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.app.isClosed() {
@@ -212,8 +214,16 @@ func (g *grant) drop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.code = nil
+	g.drops++
 	g.generation++
 	g.current.Store(nil)
+}
+
+// removals counts how often the grant was dropped: a sign-in that was ended is not brought back by its old callback.
+func (g *grant) removals() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.drops
 }
 
 // renew stores what a refresh brought, and whose it is if that was not known. One that was outranked meanwhile stores nothing; its caller still gets the

@@ -25,21 +25,26 @@ var guidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-
 // expectation is what an ID token must say besides being genuine.
 type expectation struct {
 	accessToken string
-	nonce       string // "": there was no flow
-	tenantID    string // the one that was asked
+	show        func(string) string // prints a value of the token's, which may be an echo of a secret; nil: as it is
+	nonce       string              // "": there was no flow
+	tenantID    string              // the one that was asked
 }
 
 // verifyIDToken is OpenID Connect Core 1.0 section 3.1.3.7, for Entra with the checks of
 // https://learn.microsoft.com/entra/identity-platform/claims-validation. The signature comes first: what is said of a forged
 // token is that it is forged.
 func (a *App) verifyIDToken(ctx context.Context, t *trust, idToken string, want expectation) (*idClaims, error) {
-	if len(idToken) > maxIDTokenBytes || strings.Count(idToken, ".") != 2 {
-		return nil, errors.New("the ID token is malformed: it is not a signed JWT of three parts")
+	if want.show == nil {
+		want.show = quoted
 	}
-	if err := checkIDTokenHeader(idToken); err != nil {
+	header, err := checkIDTokenShape(idToken)
+	if err != nil {
 		return nil, err
 	}
-	payload, key, err := t.verifySignature(ctx, idToken)
+	if err := t.checkIDTokenHeader(header, want.show); err != nil {
+		return nil, err
+	}
+	payload, key, err := t.verifySignature(ctx, idToken, want.show)
 	if err != nil {
 		return nil, fmt.Errorf("the ID token cannot be trusted: %w", err)
 	}
@@ -48,8 +53,8 @@ func (a *App) verifyIDToken(ctx context.Context, t *trust, idToken string, want 
 		return nil, err
 	}
 	for _, check := range []func() error{
-		func() error { return a.checkIssuer(t, key, claims, want.tenantID) },
-		func() error { return a.checkAudience(claims) },
+		func() error { return a.checkIssuer(t, key, claims, want) },
+		func() error { return a.checkAudience(claims, want.show) },
 		func() error { return checkTimes(claims.members, time.Now()) },
 		func() error { return a.checkSubject(claims) },
 		func() error { return checkNonce(claims, want.nonce) },
@@ -58,14 +63,14 @@ func (a *App) verifyIDToken(ctx context.Context, t *trust, idToken string, want 
 			return nil, err
 		}
 	}
-	return claims, a.checkWithOIDC(ctx, idToken, payload, want.accessToken)
+	return claims, a.checkWithOIDC(ctx, t, idToken, payload, want.accessToken)
 }
 
 // checkWithOIDC has go-oidc make its own checks of the verified payload: algorithm, audience, shape of the claims, at_hash
 // (OpenID Connect Core 1.0 section 3.1.3.8).
-func (a *App) checkWithOIDC(ctx context.Context, idToken string, payload []byte, accessToken string) error {
-	algorithms := make([]string, len(idTokenAlgorithms))
-	for i, algorithm := range idTokenAlgorithms {
+func (a *App) checkWithOIDC(ctx context.Context, t *trust, idToken string, payload []byte, accessToken string) error {
+	algorithms := make([]string, len(t.algorithms))
+	for i, algorithm := range t.algorithms {
 		algorithms[i] = string(algorithm)
 	}
 	verifier := oidc.NewVerifier("", verifiedPayload(payload), &oidc.Config{
@@ -89,21 +94,35 @@ type verifiedPayload []byte
 
 func (p verifiedPayload) VerifySignature(context.Context, string) ([]byte, error) { return p, nil }
 
+// checkIDTokenShape gives the decoded header of a JWT in its one spelling: three parts of base64url without padding, blanks,
+// line breaks or stray bits (RFC 7515 sections 2 and 7.1).
+func checkIDTokenShape(idToken string) ([]byte, error) {
+	if len(idToken) > maxIDTokenBytes || strings.Count(idToken, ".") != 2 {
+		return nil, errors.New("the ID token is malformed: it is not a signed JWT of three parts")
+	}
+	var header []byte
+	for part := range strings.SplitSeq(idToken, ".") {
+		decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil || strings.ContainsAny(part, "\r\n") {
+			return nil, errors.New("the ID token is malformed: a part of it is not base64url")
+		}
+		if header == nil {
+			header = decoded
+		}
+	}
+	return header, nil
+}
+
 // checkIDTokenHeader refuses, before any key is looked up, what no ID token needs: an algorithm off the list (RFC 8725
 // section 3.1), critical extensions, keys that the token brings along (sections 3.10 and 3.11).
-func checkIDTokenHeader(idToken string) error {
-	encoded, _, _ := strings.Cut(idToken, ".")
-	decoded, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
-		return errors.New("the ID token is malformed: its header is not base64url")
-	}
+func (t *trust) checkIDTokenHeader(decoded []byte, show func(string) string) error {
 	header, err := parseObject(decoded)
 	if err != nil {
 		return fmt.Errorf("the ID token is malformed: its header: %w", err)
 	}
 	algorithm, err := header.text("alg")
-	if err != nil || !slices.Contains(idTokenAlgorithms, jose.SignatureAlgorithm(algorithm)) {
-		return fmt.Errorf("the ID token's algorithm (alg) %s is not one of %v", quoted(header.lenientText("alg")), idTokenAlgorithms)
+	if err != nil || !slices.Contains(t.algorithms, jose.SignatureAlgorithm(algorithm)) {
+		return fmt.Errorf("the ID token's algorithm (alg) %s is not one of %v", show(header.lenientText("alg")), t.algorithms)
 	}
 	for _, name := range []string{"crit", "jku", "jwk", "x5u", "b64"} {
 		if _, there := header[name]; there {
@@ -118,17 +137,18 @@ func checkIDTokenHeader(idToken string) error {
 
 // checkIssuer matches iss, tid and the signing key's own issuer. The key set of Entra signs for every tenant, so the tenant is
 // what the token's tid says, and whether that one is welcome is checked by itself.
-func (a *App) checkIssuer(t *trust, key signingKey, c *idClaims, tenantID string) error {
+func (a *App) checkIssuer(t *trust, key signingKey, c *idClaims, want expectation) error {
+	tenantID := want.tenantID
 	withTenant := a.site.own == nil && !isADFS(tenantID)
 	if withTenant && !guidPattern.MatchString(c.tid) {
-		return fmt.Errorf("the ID token's tenant (tid) %s is not a tenant ID", quoted(c.tid))
+		return fmt.Errorf("the ID token's tenant (tid) %s is not a tenant ID", want.show(c.tid))
 	}
 	issuer := t.issuer
 	if withTenant {
 		issuer = strings.ReplaceAll(issuer, tenantTemplate, strings.ToLower(c.tid))
 	}
 	if c.iss == "" || c.iss != issuer {
-		return fmt.Errorf("the ID token's issuer (iss) is %s, not %s", quoted(c.iss), quoted(issuer))
+		return fmt.Errorf("the ID token's issuer (iss) is %s, not %s", want.show(c.iss), quoted(issuer))
 	}
 	if keyIssuer := strings.ReplaceAll(key.issuer, tenantTemplate, strings.ToLower(c.tid)); keyIssuer != "" && keyIssuer != c.iss {
 		return fmt.Errorf("the ID token was signed with a key of the issuer %s, not of %s", quoted(keyIssuer), quoted(c.iss))
@@ -156,12 +176,12 @@ func (a *App) checkSignInTenant(tid, tenantID string) error {
 }
 
 // checkAudience wants this app and nobody else (OpenID Connect Core 1.0 section 3.1.3.7, numbers 3 to 5).
-func (a *App) checkAudience(c *idClaims) error {
+func (a *App) checkAudience(c *idClaims, show func(string) string) error {
 	if len(c.aud) != 1 || c.aud[0] != a.clientID {
-		return fmt.Errorf("the ID token's audience (aud) is %s, not %s alone", quoted(strings.Join(c.aud, " ")), quoted(a.clientID))
+		return fmt.Errorf("the ID token's audience (aud) is %s, not %s alone", show(strings.Join(c.aud, " ")), quoted(a.clientID))
 	}
 	if c.azp != "" && c.azp != a.clientID {
-		return fmt.Errorf("the ID token's authorized party (azp) is %s, not this app; its audience is not ours alone", quoted(c.azp))
+		return fmt.Errorf("the ID token's authorized party (azp) is %s, not this app; its audience is not ours alone", show(c.azp))
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (a *App) redeemImported(ctx context.Context, refreshToken string, q query, 
 		if answer.refreshToken == "" { // RFC 6749 section 6: none means go on with the old
 			answer.refreshToken = refreshToken
 		}
-		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, "", q.key.tenant}, "")
+		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, answer.show, "", q.key.tenant}, "")
 	}
 	a.report(ctx, EventImport, began, q, answer, account.ID, err)
 	return c, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"time"
@@ -19,11 +20,11 @@ var errTruncatedJSON = errors.New("the JSON ends early")
 type jsonObject map[string]json.RawMessage
 
 func parseObject(data []byte) (jsonObject, error) {
-	if !utf8.Valid(data) {
-		return nil, errors.New("it is not UTF-8")
-	}
 	if !json.Valid(data) {
 		return nil, explainInvalid(data)
+	}
+	if !utf8.Valid(data) {
+		return nil, errors.New("it is not UTF-8")
 	}
 	data = bytes.TrimSpace(data)
 	if data[0] != '{' {
@@ -34,9 +35,8 @@ func parseObject(data []byte) (jsonObject, error) {
 
 // explainInvalid tells text that was cut off from text that never was JSON.
 func explainInvalid(data []byte) error {
-	var syntax *json.SyntaxError
-	err := json.Unmarshal(data, new(json.RawMessage))
-	if errors.As(err, &syntax) && syntax.Offset >= int64(len(data)) {
+	err := json.NewDecoder(bytes.NewReader(data)).Decode(new(json.RawMessage))
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return errTruncatedJSON
 	}
 	return errors.New("it is not JSON")
@@ -149,7 +149,7 @@ func (o jsonObject) number(name string) (float64, error) {
 		text = s
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+	if err != nil || !json.Valid([]byte(text)) || math.IsNaN(f) || math.IsInf(f, 0) {
 		return 0, fmt.Errorf("its %s is not a number", name)
 	}
 	return math.Floor(f), nil

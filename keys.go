@@ -104,9 +104,9 @@ func isStrong(jwk jose.JSONWebKey) bool {
 
 // verifySignature gives the payload of a JWT that one of the server's keys signed (RFC 7515 section 5.2), and that key. go-oidc's
 // own key set reads the keys again at every bad signature, without bound.
-func (t *trust) verifySignature(ctx context.Context, jwt string) ([]byte, signingKey, error) {
+func (t *trust) verifySignature(ctx context.Context, jwt string, show func(string) string) ([]byte, signingKey, error) {
 	var none signingKey
-	jws, err := jose.ParseSigned(jwt, idTokenAlgorithms)
+	jws, err := jose.ParseSigned(jwt, t.algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, none, errors.New("it is not a JWT with one signature")
 	}
@@ -121,7 +121,7 @@ func (t *trust) verifySignature(ctx context.Context, jwt string) ([]byte, signin
 			return nil, none, err
 		}
 		if candidates, known = candidatesFor(keys, header); !known {
-			return nil, none, fmt.Errorf("no key %s among the server's keys", quoted(header.KeyID))
+			return nil, none, fmt.Errorf("there is no key %s among the server's keys", show(header.KeyID))
 		}
 	}
 	for _, key := range candidates {

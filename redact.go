@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,58 +22,70 @@ const (
 )
 
 // redactor takes the secrets of one request out of text that others wrote: error descriptions, transport errors,
-// copies of answers. Servers and proxies do repeat what they were sent.
-type redactor struct{ replacer *strings.Replacer }
+// copies of answers. Servers and proxies do repeat what they were sent, each in its own spelling.
+type redactor struct{ secrets *regexp.Regexp }
 
 func newRedactor(secrets ...string) redactor {
-	var all []string
+	// The longest first: a secret that contains another must not be left half masked.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	var patterns []string
 	for _, secret := range secrets {
 		if len(secret) >= minMaskedSecret {
-			all = append(all, spellings(secret)...)
+			patterns = append(patterns, spellings(secret))
 		}
 	}
-	if all == nil {
+	if patterns == nil {
 		return redactor{}
 	}
-	// The longest first: a secret that contains another must not be left half masked.
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
-	pairs := make([]string, 0, 2*len(all))
-	for _, spelling := range all {
-		pairs = append(pairs, spelling, mask)
+	all, err := regexp.Compile(strings.Join(patterns, "|"))
+	if err != nil {
+		return redactor{everything}
 	}
-	return redactor{strings.NewReplacer(pairs...)}
+	return redactor{all}
 }
 
-// spellings are the ways a secret shows up in other text: as it is, form- or path-encoded in either case, inside JSON with or
-// without escaped slashes, inside HTML, quoted.
-func spellings(secret string) []string {
-	asJSON, _ := json.Marshal(secret)
-	inJSON := strings.Trim(string(asJSON), `"`)
+var everything = regexp.MustCompile(`(?s).+`) // should a pattern ever not compile
+
+// spellings is a pattern of the ways a secret shows up in other text: as it is, or with some of its characters form- or
+// percent-encoded, escaped for JSON, Go or JavaScript, or as HTML.
+func spellings(secret string) string {
+	var pattern strings.Builder
+	for _, r := range secret {
+		if isUnreserved(r) {
+			pattern.WriteString(regexp.QuoteMeta(string(r)))
+			continue
+		}
+		fmt.Fprintf(&pattern, "(?:%s)", strings.Join(spellingsOf(r), "|"))
+	}
+	return pattern.String()
+}
+
+func spellingsOf(r rune) []string {
+	quoted := regexp.QuoteMeta(string(r))
 	all := []string{
-		secret,
-		html.EscapeString(secret),
-		inJSON,
-		strings.ReplaceAll(inJSON, "/", `\/`),
-		strings.ReplaceAll(secret, "/", `\/`),
-		strings.Trim(fmt.Sprintf("%q", secret), `"`),
-		strings.Trim(fmt.Sprintf("%+q", secret), `"`),
+		`\\?` + quoted,
+		"(?i:%" + strings.ReplaceAll(fmt.Sprintf("% X", string(r)), " ", "%") + ")",
+		fmt.Sprintf(`(?i:\\u%04x|\\x%02x|&#x0*%x;|&#0*%d;)`, r, r, r, r),
 	}
-	for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
-		all = append(all, escaped, lowerEscapes(escaped))
+	if entity := html.EscapeString(string(r)); entity != string(r) {
+		all = append(all, regexp.QuoteMeta(entity))
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	switch r {
+	case ' ':
+		all = append(all, `\+`)
+	case '"':
+		all = append(all, "&quot;")
+	case '\'':
+		all = append(all, "&apos;")
+	}
+	return all
 }
-
-var percentEscape = regexp.MustCompile(`%[0-9A-F]{2}`)
-
-func lowerEscapes(s string) string { return percentEscape.ReplaceAllStringFunc(s, strings.ToLower) }
 
 func (r redactor) text(s string) string {
-	if r.replacer == nil {
+	if r.secrets == nil {
 		return s
 	}
-	return r.replacer.Replace(s)
+	return r.secrets.ReplaceAllString(s, mask)
 }
 
 // line makes a server's text safe to print: secrets masked, one line, no control characters (a log could be
@@ -114,7 +125,7 @@ func (r redactor) header(h http.Header) http.Header {
 // error hides secrets in an error of the transport or of a callback. One whose chain is clean is returned as it
 // is; another keeps its masked text and answers errors.Is for the two context errors alone.
 func (r redactor) error(err error) error {
-	if err == nil || r.replacer == nil {
+	if err == nil || r.secrets == nil {
 		return err
 	}
 	text := fmt.Sprintf("%v\n%+v\n%#v", err, err, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -161,7 +162,7 @@ func (g *grant) settle(held *holding, generation uint64, q query, answer *tokenA
 		return cachedToken{}, g.refused(held, generation, q, failed)
 	}
 	claims := answer.claims()
-	if err := g.app.checkSameUser(held, answer.clientInfo, claims); err != nil {
+	if err := g.app.checkSameUser(held, q.key.tenant, answer.clientInfo, claims); err != nil {
 		return cachedToken{}, err
 	}
 	account, who, _ := newAccount(answer.clientInfo, claims)
@@ -253,7 +254,7 @@ func (g *grant) unknownAccount(q query) *AuthenticationRequiredError {
 
 // checkSameUser refuses an answer for another user than the grant's (OpenID Connect Core 1.0 section 12.2: same iss,
 // sub and aud). An answer need not say whose it is.
-func (a *App) checkSameUser(held *holding, info clientInfo, claims *idClaims) error {
+func (a *App) checkSameUser(held *holding, tenantID string, info clientInfo, claims *idClaims) error {
 	changed := func(what string) error {
 		return &AuthenticationFailedError{
 			doing: refreshing,
@@ -267,9 +268,8 @@ func (a *App) checkSameUser(held *holding, info clientInfo, claims *idClaims) er
 	if claims == nil {
 		return nil
 	}
-	sameTenant := a.site.own != nil || held.identity.tid != "" && held.identity.tid == claims.tid
 	switch {
-	case held.identity.iss != "" && sameTenant && claims.iss != held.identity.iss:
+	case held.identity.iss != "" && strings.EqualFold(tenantID, held.tenant) && claims.iss != held.identity.iss:
 		return changed("issuer")
 	case held.identity.iss != "" && claims.iss == held.identity.iss && claims.sub != held.identity.sub:
 		return changed("subject")

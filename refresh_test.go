@@ -230,13 +230,14 @@ func TestAStaleTokenIsReturnedAndRefreshedBehind(t *testing.T) { // B29, B31
 				synctest.Wait()
 				e.wantRequests(1, 0)
 				time.Sleep(time.Second)
-				for range 10 {
+				e.Inject(entratest.Fault{Latency: time.Second, Times: 1})
+				for range 10 { // while the refresh is under way
 					if got := mustToken(t, c, tokenFor(graphScope)); got != first {
 						t.Error("a stale token was not returned as it is")
 						break
 					}
 				}
-				synctest.Wait()
+				time.Sleep(2 * time.Second)
 				e.wantRequests(1, 1)
 				if mustToken(t, c, tokenFor(graphScope)) == first {
 					t.Error("the refreshed token is not used")

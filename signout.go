@@ -1,9 +1,6 @@
 package authcode
 
-import (
-	"net/url"
-	"strings"
-)
+import "net/url"
 
 // SignOutOptions are the optional parts of [App.SignOutURL].
 type SignOutOptions struct {
@@ -35,9 +32,5 @@ func (a *App) SignOutURL(options *SignOutOptions) string {
 	if len(query) == 0 {
 		return endSession
 	}
-	separator := "?"
-	if strings.Contains(endSession, "?") {
-		separator = "&"
-	}
-	return endSession + separator + query.Encode()
+	return endSession + querySeparator(endSession) + query.Encode()
 }

@@ -1,6 +1,8 @@
 package authcode
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -70,13 +72,19 @@ func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, call.redact(err)
 	case resp == nil || resp.Body == nil:
-		return nil, &badAnswerError{"the Transporter returned no answer"}
-	case resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.String() != req.URL.String():
+		return nil, &badAnswerError{"the Transporter returned none"}
+	case wasRedirected(req, resp):
 		_ = resp.Body.Close()
-		return nil, &badAnswerError{fmt.Sprintf("the Transporter followed a redirect to %s", quoted(resp.Request.URL.Host))}
+		return nil, &badAnswerError{"the Transporter followed a redirect for it, and the secrets of the request may have gone along"}
 	}
 	resp.Body = &boundedBody{body: resp.Body, left: maxBodyBytes}
 	return resp, nil
+}
+
+// wasRedirected finds a Transporter that followed a redirect: away, or away and back.
+func wasRedirected(req *http.Request, resp *http.Response) bool {
+	last := resp.Request
+	return last != nil && (last.Response != nil || last.URL != nil && last.URL.String() != req.URL.String())
 }
 
 // badAnswerError is an answer that arrived and cannot be used; trying again would not help.
@@ -96,11 +104,19 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	n, err := b.body.Read(p)
+	if isBrokenEncoding(err) { // it arrived whole, or net/http would have said so: nothing was lost
+		return n, &badAnswerError{"its compression is broken"}
+	}
 	b.left -= n
 	if b.left < 0 {
-		return 0, &badAnswerError{fmt.Sprintf("the answer is larger than %d MiB", maxBodyBytes>>20)}
+		return 0, &badAnswerError{fmt.Sprintf("it is larger than %d MiB", maxBodyBytes>>20)}
 	}
 	return n, err
+}
+
+func isBrokenEncoding(err error) bool {
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	return corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum)
 }
 
 func (b *boundedBody) Close() error { return b.body.Close() }

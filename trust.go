@@ -3,15 +3,17 @@ package authcode
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 const maxTrusts = 1000 // tenants whose metadata is kept
 
 // trust is what an ID token of one tenant is verified with.
 type trust struct {
+	algorithms     []jose.SignatureAlgorithm
 	issuer         string // may be a template with {tenantid}
 	issInCallbacks bool
 	keys           *document[[]signingKey]
@@ -35,16 +37,13 @@ func (a *App) trustOf(ctx context.Context, tenantID string) (*trust, error) {
 		case own.JWKS == "":
 			return nil, errors.New("authcode: Endpoints has no JWKS: an ID token cannot be verified without it")
 		}
-		t.issuer, jwksURL = own.Issuer, own.JWKS
+		t.algorithms, t.issuer, jwksURL = idTokenAlgorithms, own.Issuer, own.JWKS
 	} else {
 		m, err := a.trusts.metadataOf(a, tenantID).get(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if strings.Contains(m.issuer, tenantTemplate) && !isMultiTenant(tenantID) {
-			return nil, fmt.Errorf("authcode: the metadata of tenant %s is for any tenant: check the authority", quoted(tenantID))
-		}
-		t.issuer, t.issInCallbacks, jwksURL = m.issuer, m.issInCallbacks, m.jwksURL
+		t.algorithms, t.issuer, t.issInCallbacks, jwksURL = m.algorithms, m.issuer, m.issInCallbacks, m.jwksURL
 	}
 	t.keys = a.trusts.keysAt(a, jwksURL)
 	_, err := t.keys.get(ctx)
@@ -56,7 +55,12 @@ func (t *trusts) metadataOf(a *App, tenantID string) *document[metadata] {
 	defer t.mu.Unlock()
 	tenantID = strings.ToLower(tenantID)
 	return keep(&t.metadata, tenantID, func() *document[metadata] {
-		return &document[metadata]{app: a, name: "the metadata", url: a.site.discoveryURL(tenantID), parse: a.site.parseMetadata}
+		return &document[metadata]{
+			app:   a,
+			name:  "the metadata",
+			parse: func(body []byte) (metadata, error) { return a.site.parseMetadata(body, tenantID) },
+			url:   a.site.discoveryURL(tenantID),
+		}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -168,8 +169,10 @@ func checkHost(u *url.URL) error {
 	if _, err := netip.ParseAddr(host); err != nil && !isDNSName(host) {
 		return errors.New("its host is not a DNS name or an address")
 	}
-	if _, port, err := net.SplitHostPort(u.Host); err == nil && (port == "" || strings.Trim(port, "0") == "") {
-		return errors.New("it has no usable port")
+	if _, port, err := net.SplitHostPort(u.Host); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return errors.New("it has no usable port")
+		}
 	}
 	return nil
 }
