@@ -2,7 +2,6 @@ package authcode
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,16 +22,19 @@ func (a *App) redeemCallback(ctx context.Context, flow *Flow, code string, t *tr
 	var account Account
 	var err error
 	if failed != nil {
-		err = state.settle(q, failed, "redeem the same callback again")
+		err = state.settle(failed, "redeem the same callback again", signInOf(flow))
 	} else {
-		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, answer.show, flow.Nonce, flow.TenantID}, flow.AccountID)
+		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, answer.show, flow.Nonce, flow.TenantID}, signInOf(flow))
 		state.finish(c, err)
-	}
-	if required, ok := errors.AsType[*AuthenticationRequiredError](err); ok { // for whom and what the flow was, not the code
-		required.AccountID, required.Scopes = flow.AccountID, flow.Scopes
 	}
 	a.report(ctx, EventRedeem, began, q, answer, account.ID, err)
 	return c, err
+}
+
+// signInOf is what a sign-in in the place of this one would be for: all that the flow asked for, not the part its code is
+// redeemed for.
+func signInOf(flow *Flow) AuthenticationRequiredError {
+	return AuthenticationRequiredError{AccountID: flow.AccountID, Scopes: flow.Scopes, TenantID: flow.TenantID}
 }
 
 // scopesToRedeem are those of the flow that one token can have.
@@ -47,7 +49,7 @@ func (a *App) scopesToRedeem(flow *Flow) []string {
 }
 
 // accept verifies who an answer is for and keeps the grant.
-func (a *App) accept(ctx context.Context, t *trust, answer *tokenAnswer, q query, want expectation, accountID string) (*AuthorizationCodeCredential, Account, error) {
+func (a *App) accept(ctx context.Context, t *trust, answer *tokenAnswer, q query, want expectation, signIn AuthenticationRequiredError) (*AuthorizationCodeCredential, Account, error) {
 	refuse := func(what string, cause error) (*AuthorizationCodeCredential, Account, error) {
 		return nil, Account{}, &AuthenticationFailedError{doing: signingIn, what: what, cause: cause}
 	}
@@ -67,13 +69,9 @@ func (a *App) accept(ctx context.Context, t *trust, answer *tokenAnswer, q query
 		return refuse("the server did not say whose grant this is: its answer had neither client_info nor an ID token", nil)
 	case claims == nil && !a.isOwnTenant(account.TenantID):
 		return refuse(fmt.Sprintf("the account's tenant %s may not be used here and there was no ID token to tell otherwise", quoted(account.TenantID)), nil)
-	case accountID != "" && !sameAccount(accountID, account.ID):
-		return nil, Account{}, &AuthenticationRequiredError{
-			AccountID: accountID,
-			Scopes:    q.key.asked,
-			TenantID:  q.key.tenant,
-			why:       "another user signed in than the one who had to; their grant was not kept",
-		}
+	case signIn.AccountID != "" && !sameAccount(signIn.AccountID, account.ID):
+		signIn.why = "another user signed in than the one who had to; their grant was not kept"
+		return nil, Account{}, &signIn
 	}
 	c, err := a.registry.adopt(a, account.ID, func(c *AuthorizationCodeCredential) error {
 		_, err := c.grant.begin(q.key, answer, account, who)

@@ -163,13 +163,9 @@ func callbackError(flow *Flow, response url.Values) error {
 	}
 	failed.STSCodes = stsCodesIn(failed.Description)
 	if mendedBySignIn(failed) {
-		return &AuthenticationRequiredError{
-			AccountID: flow.AccountID,
-			Claims:    failed.Claims,
-			Scopes:    flow.Scopes,
-			TenantID:  flow.TenantID,
-			cause:     failed,
-		}
+		signIn := signInOf(flow)
+		signIn.Claims, signIn.cause = failed.Claims, failed
+		return &signIn
 	}
 	return failed
 }

@@ -229,11 +229,17 @@ func (g *grant) token(ctx context.Context, q query) (azcore.AccessToken, error) 
 		return access, err
 	}
 	access, err = g.cachedOrRefreshed(ctx, q)
-	if !isPaused(err) || pauses.wait(ctx, g.app.site.endpointsOf(q.key.tenant).Token) != nil {
+	if !isPaused(err) {
 		return access, err
 	}
 	// The caller's own refresh met a Retry-After: one more try, behind the same wait as everybody's.
-	return g.cachedOrRefreshed(ctx, q)
+	switch waited := pauses.wait(ctx, g.app.site.endpointsOf(q.key.tenant).Token); {
+	case waited == nil:
+		return g.cachedOrRefreshed(ctx, q)
+	case ctx.Err() != nil:
+		return azcore.AccessToken{}, waited
+	}
+	return access, err // the server's own words, not the pause's
 }
 
 func (g *grant) cachedOrRefreshed(ctx context.Context, q query) (azcore.AccessToken, error) {

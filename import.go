@@ -61,13 +61,13 @@ func (a *App) redeemImported(ctx context.Context, refreshToken string, q query, 
 	var err error
 	if failed != nil {
 		if err = failed.err; failed.fate == answered {
-			err = codeError(q, failed)
+			err = codeError(failed, AuthenticationRequiredError{Scopes: q.key.asked, TenantID: q.key.tenant})
 		}
 	} else {
 		if answer.refreshToken == "" { // RFC 6749 section 6: none means go on with the old
 			answer.refreshToken = refreshToken
 		}
-		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, answer.show, "", q.key.tenant}, "")
+		c, account, err = a.accept(ctx, t, answer, q, expectation{answer.accessToken, answer.show, "", q.key.tenant}, AuthenticationRequiredError{})
 	}
 	a.report(ctx, EventImport, began, q, answer, account.ID, err)
 	return c, err

@@ -61,7 +61,7 @@ func (g *grant) redeemCode(ctx context.Context, q query) (outcome, error) {
 	var account Account
 	var err error
 	if failed != nil {
-		err = held.settle(q, failed, "call again")
+		err = held.settle(failed, "call again", AuthenticationRequiredError{Claims: q.claims, Scopes: q.key.asked, TenantID: q.key.tenant})
 	} else {
 		token, account, err = g.accept(q, answer)
 	}
@@ -109,8 +109,9 @@ func (s *codeState) ended() error {
 	return s.final
 }
 
-// settle decides after a failure what is left of the code, and makes the error. retry says how to try again.
-func (s *codeState) settle(q query, failed *failure, retry string) error {
+// settle decides after a failure what is left of the code, and makes the error. retry says how to try again, signIn what a new
+// sign-in would be for.
+func (s *codeState) settle(failed *failure, retry string, signIn AuthenticationRequiredError) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -125,21 +126,21 @@ func (s *codeState) settle(q query, failed *failure, retry string) error {
 	if s.lostOnce {
 		advise(failed, "an earlier answer for this code was lost, so it was probably redeemed then: start a new sign-in")
 	}
-	s.final = codeError(q, failed)
+	s.final = codeError(failed, signIn)
 	return s.final
 }
 
 // codeError gives the error of a code that is of no use any more. What a new sign-in mends is an *AuthenticationRequiredError.
-func codeError(q query, failed *failure) error {
+func codeError(failed *failure, signIn AuthenticationRequiredError) error {
 	server := failed.server()
 	if failed.fate != lost && (server == nil || !mendedBySignIn(server)) {
 		return failed.err
 	}
-	e := &AuthenticationRequiredError{Claims: q.claims, Scopes: q.key.asked, TenantID: q.key.tenant, cause: failed.err}
 	if server != nil && server.Claims != "" {
-		e.Claims = server.Claims
+		signIn.Claims = server.Claims
 	}
-	return e
+	signIn.cause = failed.err
+	return &signIn
 }
 
 func mendedBySignIn(e *AuthenticationFailedError) bool {

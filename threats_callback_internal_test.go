@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -37,7 +38,8 @@ func TestThreatsSealedFlowOfAnotherKind(t *testing.T) {
 	if _, err := app.OpenFlow(seal(app.flowData())); err != nil {
 		t.Fatal(err) // else the rest proves nothing
 	}
-	for _, kind := range []string{"", "authcode", "authcode flow", "authcode flow v2", "authcode session v1", "authcode record v1", string(app.flowData()) + "\x00", string(app.flowData()[1:])} {
+	noKind := strings.Join([]string{app.site.endpointsOf(app.tenants.home).Token, app.clientID, app.redirectURI}, "\x00")
+	for _, kind := range []string{"", noKind, "authcode", "authcode flow", "authcode flow v2", "authcode session v1", "authcode record v1", string(app.flowData()) + "\x00", string(app.flowData()[1:])} {
 		if _, err := app.OpenFlow(seal([]byte(kind))); err == nil {
 			t.Errorf("what was sealed as %q opened as a flow", kind)
 		}
