@@ -37,20 +37,23 @@ func readAnswer(members jsonObject, received time.Time) (*tokenAnswer, error) {
 	if err := checkTokenType(members); err != nil {
 		return nil, err
 	}
-	for name, field := range map[string]*string{
-		"access_token":  &a.accessToken,
-		"id_token":      &a.idToken,
-		"refresh_token": &a.refreshToken,
-		"scope":         &a.scope,
+	for _, field := range [...]struct {
+		name  string
+		value *string
+	}{
+		{"access_token", &a.accessToken},
+		{"id_token", &a.idToken},
+		{"refresh_token", &a.refreshToken},
+		{"scope", &a.scope},
 	} {
-		value, err := members.text(name)
+		value, err := members.text(field.name)
 		if err != nil {
 			return nil, err
 		}
 		if !isVSCHAR(value) { // RFC 6749 appendix A.12 and A.17; anything else could split a header
-			return nil, fmt.Errorf("its %s holds characters that no token has", name)
+			return nil, fmt.Errorf("its %s holds characters that no token has", field.name)
 		}
-		*field = value
+		*field.value = value
 	}
 	if a.accessToken == "" || strings.Contains(a.accessToken, " ") {
 		return nil, errors.New("it has no usable access_token")

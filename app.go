@@ -92,6 +92,9 @@ func NewApp(tenantID, clientID, redirectURI string, auth ClientAuth, options *Ap
 	if err != nil {
 		return nil, fmt.Errorf("authcode: %w", err)
 	}
+	if app.sealer == nil {
+		app.sealer = newProcessSealer()
+	}
 	return app, nil
 }
 
@@ -130,9 +133,6 @@ func newApp(c appConfig) (*App, error) {
 		if err := check(); err != nil {
 			return nil, err
 		}
-	}
-	if a.sealer == nil {
-		a.sealer = newProcessSealer()
 	}
 	a.lifespan.begin()
 	a.tracer = c.client.TracingProvider.NewTracer(moduleName, version)

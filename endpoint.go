@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -93,6 +94,7 @@ func (w *wire) send(ctx context.Context, r tokenRequest, call *tokenCall) (*http
 	if err := setForm(req, r.form.Encode()); err != nil {
 		return nil, err
 	}
+	runtime.SkipBodyDownload(req)
 	h := req.Raw().Header
 	h.Set("Accept", "application/json")
 	h.Set("Client-Request-Id", newUUID())
@@ -213,7 +215,7 @@ func (x *exchange) noAnswer(err error, resp *http.Response) *failure {
 
 // read sorts an answer that arrived whole.
 func (x *exchange) read(resp *http.Response) (*tokenAnswer, *failure) {
-	body, err := runtime.Payload(resp)
+	body, err := readBody(resp)
 	if err != nil {
 		return nil, x.noAnswer(err, resp)
 	}
@@ -234,6 +236,25 @@ func (x *exchange) read(resp *http.Response) (*tokenAnswer, *failure) {
 	}
 	answer.redactor = x.redactor
 	return answer, nil
+}
+
+// readBody reads a body into what its length needs, where azcore would grow a buffer.
+func readBody(resp *http.Response) ([]byte, error) {
+	if resp.StatusCode != http.StatusOK || resp.ContentLength <= 0 || resp.ContentLength > maxBodyBytes {
+		return runtime.Payload(resp)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body := make([]byte, resp.ContentLength)
+	n, err := io.ReadFull(resp.Body, body)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil { // the end is read too: the connection is used again only then
+		if more, _ := resp.Body.Read(make([]byte, 1)); more > 0 {
+			err = &badAnswerError{"it is longer than it says"}
+		}
+	}
+	return body[:n], err
 }
 
 func readOK(resp *http.Response, body []byte) (jsonObject, error) {

@@ -48,6 +48,7 @@ type callbackFuzzer struct {
 }
 
 func (c *callbackFuzzer) begin(tb testing.TB) {
+	c.server.codes, c.server.grants, c.server.secrets = map[string]*forgeCode{}, map[string]*forgeCode{}, nil // of the flows before
 	flow, callback := c.server.begin(c.app, nil)
 	sealed, err := c.app.SealFlow(flow)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -91,12 +90,16 @@ func bodyOf(req *policy.Request) (string, error) {
 	if body == nil {
 		return "", errors.New("a policy took the request's body away")
 	}
+	size, err := body.Seek(0, io.SeekEnd)
+	if err != nil {
+		return "", err
+	}
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	var form strings.Builder
-	_, err := io.Copy(&form, body)
-	return form.String(), err
+	form := make([]byte, size) // io.Copy would take 32 KB for it
+	_, err = io.ReadFull(body, form)
+	return string(form), err
 }
 
 // withoutOurs is the context for a function of the caller's that may make requests of its own: they are not this one.

@@ -606,16 +606,17 @@ func TestThreatsCallbackArguments(t *testing.T) {
 	flow, callback := e.beginAs(app, alice, nil)
 	e.ResetRequests()
 	for name, flow := range map[string]*authcode.Flow{
-		"nil":         nil,
-		"zero":        {},
-		"no state":    callbackWith(flow, func(f *authcode.Flow) { f.State = "" }),
-		"no nonce":    callbackWith(flow, func(f *authcode.Flow) { f.Nonce = "" }),
-		"no verifier": callbackWith(flow, func(f *authcode.Flow) { f.CodeVerifier = "" }),
-		"no expiry":   callbackWith(flow, func(f *authcode.Flow) { f.Expires = time.Time{} }),
-		"no client":   callbackWith(flow, func(f *authcode.Flow) { f.ClientID = "" }),
-		"no tenant":   callbackWith(flow, func(f *authcode.Flow) { f.TenantID = "" }),
-		"a tenant":    callbackWith(flow, func(f *authcode.Flow) { f.TenantID = "fabrikam.example" }),
-		"a path":      callbackWith(flow, func(f *authcode.Flow) { f.TenantID = "../" + f.TenantID }),
+		"nil":               nil,
+		"zero":              {},
+		"no state":          callbackWith(flow, func(f *authcode.Flow) { f.State = "" }),
+		"no nonce":          callbackWith(flow, func(f *authcode.Flow) { f.Nonce = "" }),
+		"no verifier":       callbackWith(flow, func(f *authcode.Flow) { f.CodeVerifier = "" }),
+		"no expiry":         callbackWith(flow, func(f *authcode.Flow) { f.Expires = time.Time{} }),
+		"no client":         callbackWith(flow, func(f *authcode.Flow) { f.ClientID = "" }),
+		"no tenant":         callbackWith(flow, func(f *authcode.Flow) { f.TenantID = "" }),
+		"no tenant, opened": callbackWith(flow, func(f *authcode.Flow) { f.TenantID, f.URL = "", "" }),
+		"a tenant":          callbackWith(flow, func(f *authcode.Flow) { f.TenantID = "fabrikam.example" }),
+		"a path":            callbackWith(flow, func(f *authcode.Flow) { f.TenantID = "../" + f.TenantID }),
 	} {
 		if _, err := app.Redeem(t.Context(), flow, callback); err == nil {
 			t.Errorf("Redeem took a flow with %s", name)

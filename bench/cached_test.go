@@ -106,4 +106,3 @@ func newSources(tokens []azcore.AccessToken) []oauth2.TokenSource {
 	}
 	return sources
 }
-

@@ -18,7 +18,12 @@ type crowd struct {
 // newCrowd makes the accounts through the public API: one import of a refresh token each.
 func newCrowd(tb testing.TB, server *canned, accounts int) *crowd {
 	tb.Helper()
-	app, err := authcode.NewApp(tenantID, clientID, redirectURI, authcode.SecretAuth(clientSecret), &authcode.AppOptions{ClientOptions: server.clientOptions()})
+	return newCrowdOf(tb, server, accounts, &authcode.AppOptions{ClientOptions: server.clientOptions()})
+}
+
+func newCrowdOf(tb testing.TB, server *canned, accounts int, options *authcode.AppOptions) *crowd {
+	tb.Helper()
+	app, err := authcode.NewApp(tenantID, clientID, redirectURI, authcode.SecretAuth(clientSecret), options)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -33,10 +33,14 @@ func newOneLoad(tokens []azcore.AccessToken) oneLoad {
 	return floor
 }
 
+// newTwoLoads makes the users first and then the tokens: made in turns each token would lie beside its user, on the next cache
+// line, where none stays that was renewed once.
 func newTwoLoads(tokens []azcore.AccessToken) twoLoads {
 	floor := make(twoLoads, len(tokens))
-	for i, access := range tokens {
+	for i := range floor {
 		floor[i] = &userOfFloor{}
+	}
+	for i, access := range tokens {
 		floor[i].current.Store(&cachedToken{access})
 	}
 	return floor
