@@ -101,7 +101,7 @@ func TestTheClientAssertion(t *testing.T) {
 				if got := form.Get("client_assertion_type"); got != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 					t.Errorf("client_assertion_type %q", got)
 				}
-				jws, err := jose.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{test.algorithm})
+				jws, err := jose.ParseSignedCompact(form.Get("client_assertion"), []jose.SignatureAlgorithm{test.algorithm})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -77,12 +77,7 @@ func authorityHost(c cloud.Configuration) (string, error) {
 const (
 	tenantADFS          = "adfs"
 	tenantCommon        = "common"
-	tenantConsumers     = "consumers"
 	tenantOrganizations = "organizations"
-
-	// consumersTenantID is the tenant of personal Microsoft accounts
-	// (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference, "tid").
-	consumersTenantID = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
 // site is an authorization server as this app uses it: where each request of a tenant goes.

@@ -106,7 +106,7 @@ func isStrong(jwk jose.JSONWebKey) bool {
 // own key set reads the keys again at every bad signature, without bound.
 func (t *trust) verifySignature(ctx context.Context, jwt string, show func(string) string) ([]byte, signingKey, error) {
 	var none signingKey
-	jws, err := jose.ParseSigned(jwt, t.algorithms)
+	jws, err := jose.ParseSignedCompact(jwt, t.algorithms)
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, none, errors.New("it is not a JWT with one signature")
 	}
