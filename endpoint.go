@@ -300,7 +300,7 @@ func (x *exchange) refused(resp *http.Response, body []byte) *failure {
 		e.what = strings.Join(nonEmpty("the answer was lost, the request may have been processed", e.what), ": ")
 		return x.fail(lost, e)
 	case status >= 300 && status < 400:
-		e.what = "the server answered with a redirect, which a token request never follows: " + e.what
+		e.what = strings.Join(nonEmpty("the server answered with a redirect, which a token request never follows", e.what), ": ")
 		e.next = "check the authority"
 	}
 	return x.fail(answered, e)

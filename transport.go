@@ -34,7 +34,11 @@ var defaultClient = &http.Client{
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		// A connection that the network dropped in silence would fail one refresh after another, each after its whole time.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 3 * time.Second},
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream: maxBodyBytes, // else it buffers 4 MiB before our limit is looked at
+			PingTimeout:               3 * time.Second,
+			SendPingTimeout:           5 * time.Second,
+		},
 	},
 }
 
