@@ -24,7 +24,7 @@ type canned struct {
 	accessBytes, refreshBytes int
 	delay                     time.Duration // of each token answer
 	expiresIn, refreshIn      int           // seconds
-	signer                    *signer       // nil: answers have no ID token
+	signer                    *signer       // with ES256; nil: answers have no ID token
 
 	failing  atomic.Bool // token requests fail without an answer
 	codes    atomic.Int64
@@ -42,7 +42,7 @@ func (c *canned) clientOptions() azcore.ClientOptions {
 func (c *canned) Do(req *http.Request) (*http.Response, error) {
 	switch {
 	case strings.HasSuffix(req.URL.Path, "/openid-configuration"):
-		return answerOf(discovery(cannedHost)), nil
+		return answerOf(discovery(cannedHost, "ES256")), nil
 	case strings.HasSuffix(req.URL.Path, "/keys"):
 		return c.keys()
 	case strings.HasSuffix(req.URL.Path, "/token"):

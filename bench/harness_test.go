@@ -39,6 +39,18 @@ func TestEveryAccountOfACrowdHasItsOwnToken(t *testing.T) {
 	}
 }
 
+func TestAccountsCanHaveIDTokens(t *testing.T) {
+	signer, err := newECSigner(issuerAt(cannedHost))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCrowd(t, &canned{accessBytes: 300, refreshBytes: 300, expiresIn: 86_399, signer: signer}, 2)
+	account, err := c.credentials[1].Account(t.Context())
+	if err != nil || account.ID != accountID(1) || account.Username == "" {
+		t.Errorf("account %+v, %v", account.ID, err)
+	}
+}
+
 func TestAHerdSendsOneRequest(t *testing.T) {
 	server := newHerdServer(86_399)
 	if posts := stampede(t, server, newHeldCode(t, server)); posts != 1 {

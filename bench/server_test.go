@@ -61,7 +61,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/sign"):
 		s.sign(w, r)
 	case strings.HasSuffix(r.URL.Path, "/openid-configuration"):
-		reply(w, discovery(r.Host))
+		reply(w, discovery(r.Host, s.signer.algorithm))
 	case strings.HasSuffix(r.URL.Path, "/keys"):
 		reply(w, s.signer.jwks())
 	default:

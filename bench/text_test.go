@@ -84,11 +84,11 @@ func (a tokenAnswer) json() []byte {
 	return append(b, '}')
 }
 
-// discovery is the metadata of the tenant at a host.
-func discovery(host string) []byte {
+// discovery is the metadata of the tenant at a host that signs with one algorithm.
+func discovery(host, algorithm string) []byte {
 	base := "https://" + host + "/" + tenantID
-	return fmt.Appendf(nil, `{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q,"authorization_endpoint":%q}`,
-		issuerAt(host), base+"/discovery/v2.0/keys", base+"/oauth2/v2.0/token", base+"/oauth2/v2.0/authorize")
+	return fmt.Appendf(nil, `{"issuer":%q,"jwks_uri":%q,"token_endpoint":%q,"authorization_endpoint":%q,"id_token_signing_alg_values_supported":[%q]}`,
+		issuerAt(host), base+"/discovery/v2.0/keys", base+"/oauth2/v2.0/token", base+"/oauth2/v2.0/authorize", algorithm)
 }
 
 func issuerAt(host string) string { return "https://" + host + "/" + tenantID + "/v2.0" }
