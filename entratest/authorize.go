@@ -71,7 +71,7 @@ func (e *Emulator) signInByForm(x *exchange, a *authorizeRequest) *reply {
 	if !chosen {
 		username = x.form.Get("username")
 	}
-	user := e.directory.user(strings.TrimSpace(username))
+	user := x.directory.user(strings.TrimSpace(username))
 	if user == nil {
 		return e.signInPage(x, a, refuse("invalid_request", 50034, username))
 	}
@@ -92,7 +92,7 @@ func (e *Emulator) signInByForm(x *exchange, a *authorizeRequest) *reply {
 // signInByName is the emulator_user parameter: the user signs in without a page, or with prompt=none is the one who
 // has a session.
 func (e *Emulator) signInByName(x *exchange, a *authorizeRequest, username string) *reply {
-	user := e.directory.user(username)
+	user := x.directory.user(username)
 	if user == nil {
 		refusal := refuse("invalid_request", 50034, username)
 		return e.errorPage(x, refusal.httpStatus(), refusal)
@@ -194,7 +194,7 @@ func (e *Emulator) session(x *exchange) (user *User, s session, ok bool) {
 	if err != nil || !e.unseal(sealedSession, cookie.Value, &s) {
 		return nil, s, false
 	}
-	user = e.directory.oid(s.ObjectID)
+	user = x.directory.oid(s.ObjectID)
 	return user, s, user != nil && s.Sequence >= e.state(user).sessionsBefore
 }
 

@@ -68,7 +68,6 @@ func TestAuthorizeErrorPage(t *testing.T) {
 	}
 	for target, number := range map[string]string{
 		f.at("nowhere.example").authorizeURL():                                  "AADSTS90002",
-		f.at("consumers").authorizeURL():                                        "AADSTS90002",
 		f.authorizeURL() + "&client_id=" + web.ClientID:                         "AADSTS9000411",
 		f.authorizeURL() + "&x=%zz":                                             "AADSTS9002313",
 		f.authorizeURL("scope", "openid") + "&emulator_user=" + "nobody@x.test": "AADSTS50034",

@@ -39,7 +39,7 @@ func (e *Emulator) readTarget(x *exchange) (*authorizeRequest, *oauthError) {
 	case q.Get("client_id") == "":
 		return nil, refuse("invalid_request", 900144, "client_id")
 	}
-	app := e.directory.app(q.Get("client_id"))
+	app := x.directory.app(q.Get("client_id"))
 	if refusal := x.authority.admits(app, q.Get("client_id")); refusal != nil {
 		return nil, refusal
 	}
@@ -122,7 +122,7 @@ func (e *Emulator) readRest(x *exchange, a *authorizeRequest) *oauthError {
 		return refuse("invalid_request", 900144, "scope")
 	}
 	var refusal *oauthError
-	if a.scopes, refusal = e.directory.parseScopes(q.Get("scope")); refusal != nil {
+	if a.scopes, refusal = x.directory.parseScopes(q.Get("scope")); refusal != nil {
 		return refusal
 	}
 	a.claimsText = q.Get("claims")

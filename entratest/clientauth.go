@@ -29,7 +29,7 @@ func (e *Emulator) authenticate(x *exchange) (client, *oauthError) {
 	if refusal != nil {
 		return client{}, refusal
 	}
-	app := e.directory.app(c.clientID)
+	app := x.directory.app(c.clientID)
 	if refusal := x.authority.admits(app, c.clientID); refusal != nil {
 		return client{}, refusal
 	}

@@ -3,11 +3,11 @@ package entratest
 import (
 	"cmp"
 	"crypto/x509"
-	"errors"
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Directory is what the emulator knows: who there is, and what may be asked for. The emulator copies it, so later
@@ -24,7 +24,7 @@ type Directory struct {
 	Users []User
 }
 
-// Tenant is an organization.
+// Tenant is an organization, or with the ID [ConsumersTenantID] all personal accounts.
 type Tenant struct {
 	// Domain is a verified domain, good in place of the ID in every URL. Optional.
 	Domain string
@@ -32,18 +32,37 @@ type Tenant struct {
 	ID string
 }
 
+// ConsumersTenantID is the tenant of personal Microsoft accounts, which "consumers" in a URL stands for.
+const ConsumersTenantID = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
 // User is a person with an account in one tenant and perhaps a guest in others.
 type User struct {
+	// Admin users may consent for everybody in their tenant, and to the AdminScopes of a [Resource].
+	Admin bool
+	// Blocked users are kept out by a Conditional Access policy, AADSTS53003, wherever they sign in.
+	Blocked bool
 	// Disabled users are refused with AADSTS50057. [Emulator.SetDisabled] changes it later.
 	Disabled bool
+	// Groups are the object IDs of the user's groups: the groups claim of ID and access tokens.
+	Groups []string
 	// Guests are the user's guest accounts in other tenants.
 	Guests []Guest
+	// MFARequired users have to prove a second factor at each new sign-in: the page asks for a code and takes any of
+	// six digits. A session or a grant without it is refused with AADSTS50076.
+	MFARequired bool
 	// Name is the display name, the name claim.
 	Name string
 	// ObjectID is the user's GUID in the home tenant: uid in client_info, and oid there.
 	ObjectID string
 	// Password is what the sign-in page's form asks for. Empty: any will do.
 	Password string
+	// PasswordExpired users must set a new password on the sign-in page, AADSTS50055.
+	PasswordExpired bool
+	// Roles are the app roles the user has, the roles claim, the same in every app.
+	Roles []string
+	// SignInFrequency is the Conditional Access session control of that name: older sign-ins have to be repeated, and
+	// their refresh tokens are refused with AADSTS70043. Zero: never.
+	SignInFrequency time.Duration
 	// TenantID is the home tenant's GUID: utid in client_info.
 	TenantID string
 	// Username is the user principal name, like alice@contoso.example; the preferred_username claim.
@@ -58,16 +77,46 @@ type Guest struct {
 	TenantID string
 }
 
+// FederatedCredential lets tokens of another issuer stand for an app: workload identity federation.
+type FederatedCredential struct {
+	// Audience is the aud such a token must have. Empty: api://AzureADTokenExchange.
+	Audience string
+	// Issuer is the iss it must have, letter for letter.
+	Issuer string
+	// Keys are the issuer's public keys. Empty: those of its OpenID Connect discovery document, fetched through
+	// [Options].HTTPClient when they are needed.
+	Keys []jose.JSONWebKey
+	// Subject is the sub it must have, letter for letter.
+	Subject string
+}
+
 // App is an app registration.
 type App struct {
+	// Assigned are the usernames of those who may use the app; others get AADSTS50105. Empty: everybody.
+	Assigned []string
+	// AsksConsent apps have no consent in advance: each user is asked, once for each permission. False: an
+	// administrator has consented to everything for everybody.
+	AsksConsent bool
 	// Certificates are the public certificates a client assertion may be signed with.
 	Certificates []*x509.Certificate
 	// ClientID is the application ID, a GUID.
 	ClientID string
+	// Disabled apps get AADSTS7000112.
+	Disabled bool
+	// ExpiredSecrets were good once: AADSTS7000222.
+	ExpiredSecrets []string
+	// FederatedCredentials are the foreign identities the app trusts to be itself.
+	FederatedCredentials []FederatedCredential
+	// FrontChannelLogoutURL is loaded, in a hidden frame with the parameters iss and sid, when a user who signed in to
+	// the app signs out. Empty: none.
+	FrontChannelLogoutURL string
 	// MultiTenant apps sign in users of every tenant, and may use the common and organizations endpoints.
 	MultiTenant bool
 	// Name is for people, and for [Directory.App].
 	Name string
+	// Permissions are the application permissions an administrator has granted, such as
+	// https://graph.microsoft.com/User.Read.All: the roles claim of tokens by client credentials.
+	Permissions []string
 	// RedirectURIs are matched exactly; those of a [Public] app that are http://localhost or http://127.0.0.1 with
 	// any port, RFC 8252 section 7.3. A post_logout_redirect_uri must be one of them too.
 	RedirectURIs []string
@@ -94,6 +143,8 @@ const (
 
 // Resource is an API that access tokens are for.
 type Resource struct {
+	// AdminScopes are those of Scopes that only an [User].Admin can consent to: AADSTS90094.
+	AdminScopes []string
 	// AppID is the API's own client ID, the audience of its version 2 tokens. Two resources with one AppID are two
 	// names of one API.
 	AppID string
@@ -156,79 +207,21 @@ func (d *Directory) clone() *Directory {
 	}
 	for i := range c.Apps {
 		a := &c.Apps[i]
-		a.Certificates, a.RedirectURIs, a.Secrets = slices.Clone(a.Certificates), slices.Clone(a.RedirectURIs), slices.Clone(a.Secrets)
+		a.Assigned, a.Certificates, a.ExpiredSecrets = slices.Clone(a.Assigned), slices.Clone(a.Certificates), slices.Clone(a.ExpiredSecrets)
+		a.Permissions, a.RedirectURIs, a.Secrets = slices.Clone(a.Permissions), slices.Clone(a.RedirectURIs), slices.Clone(a.Secrets)
+		a.FederatedCredentials = slices.Clone(a.FederatedCredentials)
+		for j := range a.FederatedCredentials {
+			a.FederatedCredentials[j].Keys = slices.Clone(a.FederatedCredentials[j].Keys)
+		}
 	}
 	for i := range c.Resources {
+		c.Resources[i].AdminScopes = slices.Clone(c.Resources[i].AdminScopes)
 		c.Resources[i].Scopes = slices.Clone(c.Resources[i].Scopes)
 		c.Resources[i].TokenVersion = cmp.Or(c.Resources[i].TokenVersion, 1)
 	}
 	for i := range c.Users {
-		c.Users[i].Guests = slices.Clone(c.Users[i].Guests)
+		u := &c.Users[i]
+		u.Groups, u.Guests, u.Roles = slices.Clone(u.Groups), slices.Clone(u.Guests), slices.Clone(u.Roles)
 	}
 	return c
-}
-
-var guidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
-func isGUID(s string) bool { return guidPattern.MatchString(s) }
-
-// check refuses a directory the emulator could only misread: a test that fails here says more than one that gets a
-// puzzling AADSTS number later.
-func (d *Directory) check() error {
-	var problems []error
-	bad := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("entratest: "+format, args...))
-	}
-	seen := make(map[string]bool)
-	unique := func(kind, id string) {
-		key := kind + " " + strings.ToLower(id)
-		if seen[key] {
-			bad("%s %q is there twice", kind, id)
-		}
-		seen[key] = true
-	}
-	guid := func(what, id string) {
-		if !isGUID(id) {
-			bad("%s %q is not a GUID", what, id)
-		}
-	}
-	tenant := func(what, id string) {
-		if !slices.ContainsFunc(d.Tenants, func(t Tenant) bool { return strings.EqualFold(t.ID, id) }) {
-			bad("%s: no tenant has the ID %q", what, id)
-		}
-	}
-	for _, t := range d.Tenants {
-		guid("tenant ID", t.ID)
-		unique("tenant", t.ID)
-		if t.Domain != "" {
-			unique("tenant", t.Domain)
-		}
-	}
-	for _, u := range d.Users {
-		guid("user "+u.Username+": object ID", u.ObjectID)
-		unique("object ID", u.ObjectID)
-		unique("username", u.Username)
-		tenant("user "+u.Username, u.TenantID)
-		for _, g := range u.Guests {
-			guid("guest "+u.Username+": object ID", g.ObjectID)
-			unique("object ID", g.ObjectID)
-			tenant("guest "+u.Username, g.TenantID)
-		}
-	}
-	for _, a := range d.Apps {
-		guid("app "+a.Name+": client ID", a.ClientID)
-		unique("client ID", a.ClientID)
-		tenant("app "+a.Name, a.TenantID)
-		if a.Type < Confidential || a.Type > SPA {
-			bad("app %s: unknown Type %d", a.Name, a.Type)
-		}
-	}
-	for _, r := range d.Resources {
-		guid("resource "+r.ID+": AppID", r.AppID)
-		unique("resource", r.ID)
-		if r.TokenVersion != 1 && r.TokenVersion != 2 {
-			bad("resource %s: TokenVersion is %d, not 1 or 2", r.ID, r.TokenVersion)
-		}
-	}
-	return errors.Join(problems...)
 }

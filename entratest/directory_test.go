@@ -90,3 +90,37 @@ func TestNoGraph(t *testing.T) {
 	f.mustRefuse(codeForm(f.signIn(alice, "scope", "openid")), "invalid_scope", 70011)
 	f.mustToken(codeForm(f.signIn(alice, "scope", orders)))
 }
+
+// A directory is exchanged as a whole or not at all, and what was issued before goes on.
+func TestSetDirectory(t *testing.T) {
+	f := start(t, nil)
+	old := f.mustToken(codeForm(f.signIn(alice)))
+	d := entratest.DefaultDirectory()
+	d.Users = append(d.Users, entratest.User{
+		Username: "dan@contoso.example", ObjectID: "da000000-1b2c-4d3e-8f40-5a6b7c8d9e0f", TenantID: contoso,
+	})
+	if err := f.SetDirectory(d); err != nil {
+		t.Fatal(err)
+	}
+	f.mustToken(codeForm(f.signIn("dan@contoso.example")))
+	f.mustToken(refreshForm(old.RefreshToken))
+
+	d.Users[0].TenantID = "nowhere"
+	if err := f.SetDirectory(d); err == nil {
+		t.Error("a directory with a homeless user was accepted")
+	}
+	if err := f.SetDirectory(nil); err == nil {
+		t.Error("no directory was accepted")
+	}
+	if f.Directory().User("alice").TenantID != contoso {
+		t.Error("a refused directory changed the one in use")
+	}
+}
+
+func TestConsumersIsATenant(t *testing.T) {
+	f := start(t, nil).at("consumers")
+	f.mustToken(codeForm(f.signIn("personal@outlook.example")))
+	if _, err := f.Authorize(t.Context(), f.authorizeURL(), alice); err == nil {
+		t.Error("a work account signed in at consumers")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"crypto/cipher"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,8 @@ type Options struct {
 	Addr string
 	// Directory holds the tenants, users, apps and resources; it is copied. Nil: [DefaultDirectory].
 	Directory *Directory
+	// HTTPClient fetches the keys of federated credentials that bring none of their own. Nil: [net/http.DefaultClient].
+	HTTPClient *http.Client
 	// LogSize is how many requests [Emulator.Requests] remembers; the oldest leave first.
 	// Zero: 10,000. Negative: none.
 	LogSize int
@@ -48,13 +51,13 @@ const (
 // Emulator is a stand-in for Microsoft Entra ID: an [net/http.Handler] that signs users in and issues tokens.
 // Make one with [NewHandler] or [NewServer]. Safe for concurrent use.
 type Emulator struct {
-	options   Options
-	origin    string
-	directory *directoryIndex
-	sealing   cipher.AEAD
-	keys      keyRing
-	offset    atomic.Int64 // nanoseconds the virtual clock is ahead
-	sequence  atomic.Uint64
+	options  Options
+	origin   string
+	index    atomic.Pointer[directoryIndex]
+	sealing  cipher.AEAD
+	keys     keyRing
+	offset   atomic.Int64 // nanoseconds the virtual clock is ahead
+	sequence atomic.Uint64
 
 	log    requestLog
 	faults faultList
@@ -73,6 +76,7 @@ type Emulator struct {
 // stands still, as it does in a testing/synctest bubble.
 type userState struct {
 	disabled       bool
+	switched       bool   // disabled is what a test said, not what the directory says
 	sessionsBefore uint64 // refresh tokens with a lower sequence number are revoked
 	accessBefore   uint64 // CAE access tokens with a lower sequence number are revoked
 	accessTime     time.Time
@@ -112,13 +116,13 @@ func newEmulator(options *Options, origin string) (*Emulator, error) {
 	e := &Emulator{
 		options:    *options,
 		origin:     origin,
-		directory:  index,
 		sealing:    newSealing(),
 		spentCodes: newExpiringSet(),
 		seenJTIs:   newExpiringSet(),
 		users:      make(map[string]userState),
 		withheld:   make(map[consent]bool),
 	}
+	e.index.Store(index)
 	e.families.families = make(map[string]*family)
 	e.log.limit = options.LogSize
 	if e.log.limit == 0 {
@@ -159,7 +163,22 @@ func checkOrigin(origin string) error {
 func (e *Emulator) URL() string { return e.origin }
 
 // Directory is a copy of the emulator's directory.
-func (e *Emulator) Directory() *Directory { return e.directory.directory.clone() }
+func (e *Emulator) Directory() *Directory { return e.index.Load().directory.clone() }
+
+// SetDirectory replaces the directory by a copy of d, for the requests that come from now on. What was issued and what
+// was done to users and consents holds on, by their IDs. A directory that [NewHandler] would refuse is an error, and
+// nothing changes.
+func (e *Emulator) SetDirectory(d *Directory) error {
+	if d == nil {
+		return errors.New("entratest: SetDirectory: the directory is nil: pass one, or DefaultDirectory()")
+	}
+	index, err := newDirectoryIndex(d.clone())
+	if err != nil {
+		return err
+	}
+	e.index.Store(index)
+	return nil
+}
 
 // Now is the emulator's virtual clock: time.Now() and what [Emulator.Advance] added to it.
 func (e *Emulator) Now() time.Time { return time.Now().Add(time.Duration(e.offset.Load())) }

@@ -31,6 +31,7 @@ type exchange struct {
 	request       *http.Request
 	ctx           context.Context
 	endpoint      string // empty: none of ours
+	directory     *directoryIndex
 	authority     authority
 	known         bool // whether there is such an authority
 	query, form   url.Values
@@ -64,7 +65,8 @@ func (e *Emulator) receive(r *http.Request) *exchange {
 		x.correlationID = strings.ToLower(id)
 	}
 	alias, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	x.authority, x.known = e.directory.authority(alias)
+	x.directory = e.index.Load() // one directory from beginning to end, though a reload may come between
+	x.authority, x.known = x.directory.authority(alias)
 	switch rest {
 	case "oauth2/v2.0/authorize":
 		x.endpoint = endpointAuthorize

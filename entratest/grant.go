@@ -119,7 +119,7 @@ func (e *Emulator) redeemRefreshToken(x *exchange, c client) (*issue, *oauthErro
 
 // holder is the user a grant belongs to, if they and the app may still use it.
 func (e *Emulator) holder(x *exchange, c client, g *grant, code string) (*User, *oauthError) {
-	user := e.directory.oid(g.ObjectID)
+	user := x.directory.oid(g.ObjectID)
 	switch {
 	case g.ClientID != c.app.ClientID || user == nil:
 		what := "refresh token"
@@ -158,11 +158,11 @@ func refusedRotation() *oauthError {
 
 // askedFor is what the tokens are to be for: the request's scope, else that of the sign-in; one resource.
 func (e *Emulator) askedFor(x *exchange, g *grant) (scopes, *oauthError) {
-	first, refusal := e.directory.parseScopes(g.Scopes)
+	first, refusal := x.directory.parseScopes(g.Scopes)
 	if refusal != nil {
 		return scopes{}, refusal
 	}
-	asked, refusal := e.directory.parseScopes(x.form.Get("scope"))
+	asked, refusal := x.directory.parseScopes(x.form.Get("scope"))
 	switch {
 	case refusal != nil:
 		return scopes{}, refusal
@@ -189,7 +189,7 @@ func (e *Emulator) complete(x *exchange, i *issue) *oauthError {
 	}
 	i.cae, i.acrs = asked.cp1(), proved.acrs()
 	i.clientInfo, _ = strconv.ParseBool(x.form.Get("client_info"))
-	i.resource, i.audience = e.directory.graph, ""
+	i.resource, i.audience = x.directory.graph, ""
 	if len(i.scopes.names) > 0 {
 		i.resource, i.audience = i.scopes.names[0].resource, i.scopes.names[0].audience
 	}

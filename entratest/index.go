@@ -76,10 +76,14 @@ type authority struct {
 
 // authority resolves a tenant alias; ok is false where there is no such tenant.
 func (x *directoryIndex) authority(alias string) (authority, bool) {
-	if lower := strings.ToLower(alias); lower == "common" || lower == "organizations" {
+	lower := strings.ToLower(alias)
+	switch lower {
+	case "common", "organizations":
 		return authority{alias: lower}, true
+	case "consumers":
+		lower = ConsumersTenantID
 	}
-	t := x.tenants[strings.ToLower(alias)]
+	t := x.tenants[lower]
 	return authority{alias: alias, tenant: t}, t != nil
 }
 

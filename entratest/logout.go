@@ -31,8 +31,8 @@ func (e *Emulator) logout(x *exchange) *reply {
 
 func (e *Emulator) afterLogout(x *exchange, parameters url.Values) *reply {
 	target := parameters.Get("post_logout_redirect_uri")
-	for i := range e.directory.directory.Apps {
-		if target == "" || !e.directory.directory.Apps[i].redirectsTo(target) {
+	for i := range x.directory.directory.Apps {
+		if target == "" || !x.directory.directory.Apps[i].redirectsTo(target) {
 			continue
 		}
 		state := url.Values{}

@@ -111,7 +111,7 @@ func (e *Emulator) signInPage(x *exchange, a *authorizeRequest, alert *oauthErro
 	data := map[string]any{
 		"Title":  "Sign in",
 		"App":    a.app.Name,
-		"Users":  e.usersFor(a),
+		"Users":  usersFor(x, a),
 		"Hint":   hint,
 		"Open":   hint != "",
 		"Scopes": strings.Join(strings.Fields(a.scopes.text), ", "),
@@ -125,9 +125,9 @@ func (e *Emulator) signInPage(x *exchange, a *authorizeRequest, alert *oauthErro
 }
 
 // usersFor are the users who have an account where the app asked.
-func (e *Emulator) usersFor(a *authorizeRequest) []User {
+func usersFor(x *exchange, a *authorizeRequest) []User {
 	var all []User
-	for _, u := range e.directory.directory.Users {
+	for _, u := range x.directory.directory.Users {
 		if _, member := u.objectID(a.tenantFor(&u)); member {
 			all = append(all, u)
 		}

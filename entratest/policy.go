@@ -8,16 +8,16 @@ import (
 
 // requirement is a Conditional Access policy: this user must have signed in with these claims to get at this API.
 type requirement struct {
-	user     *User
+	user     string // object ID at home
 	resource string // AppID; empty: any
 	claims   claimsRequest
 	text     string
 }
 
-// consent is one permission of one app for one user.
+// consent is one permission of one app for one user. All are named by their IDs: a directory may be exchanged.
 type consent struct {
-	user     *User
-	app      *App
+	user     string // object ID at home
+	app      string // client ID
 	resource string // AppID
 	scope    string // lower case
 }
@@ -30,7 +30,7 @@ func (e *Emulator) RequireClaims(username, resource, claims string) {
 	user := e.mustUser(username)
 	appID := ""
 	if resource != "" {
-		r := e.directory.directory.Resource(strings.TrimSuffix(resource, "/"))
+		r := e.index.Load().directory.Resource(strings.TrimSuffix(resource, "/"))
 		if r.AppID == "" {
 			panic("entratest: RequireClaims: no resource " + resource)
 		}
@@ -42,9 +42,9 @@ func (e *Emulator) RequireClaims(username, resource, claims string) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.required = slices.DeleteFunc(e.required, func(r requirement) bool { return r.user == user && r.resource == appID })
+	e.required = slices.DeleteFunc(e.required, func(r requirement) bool { return r.user == user.ObjectID && r.resource == appID })
 	if asked != nil {
-		e.required = append(e.required, requirement{user: user, resource: appID, claims: asked, text: claims})
+		e.required = append(e.required, requirement{user: user.ObjectID, resource: appID, claims: asked, text: claims})
 	}
 }
 
@@ -79,7 +79,8 @@ func (e *Emulator) mustUser(username string) *User {
 
 // findUser finds a user as [Directory.User] does.
 func (e *Emulator) findUser(username string) (*User, error) {
-	user := e.directory.user(e.directory.directory.User(username).Username)
+	index := e.index.Load()
+	user := index.user(index.directory.User(username).Username)
 	if user == nil {
 		return nil, fmt.Errorf("entratest: no user %q", username)
 	}
@@ -88,11 +89,12 @@ func (e *Emulator) findUser(username string) (*User, error) {
 
 func (e *Emulator) mustConsents(username, clientID, scope string) []consent {
 	user := e.mustUser(username)
-	app := e.directory.app(e.directory.directory.App(clientID).ClientID)
+	index := e.index.Load()
+	app := index.app(index.directory.App(clientID).ClientID)
 	if app == nil {
 		panic("entratest: no app " + clientID)
 	}
-	s, refusal := e.directory.parseScopes(scope)
+	s, refusal := index.parseScopes(scope)
 	if refusal != nil || len(s.names) == 0 {
 		panic("entratest: no scope " + scope)
 	}
@@ -103,7 +105,7 @@ func (e *Emulator) mustConsents(username, clientID, scope string) []consent {
 func (s scopes) consents(user *User, app *App) []consent {
 	var all []consent
 	add := func(n scopeName, permission string) {
-		all = append(all, consent{user: user, app: app, resource: n.resource.AppID, scope: strings.ToLower(permission)})
+		all = append(all, consent{user: user.ObjectID, app: app.ClientID, resource: n.resource.AppID, scope: strings.ToLower(permission)})
 	}
 	for _, n := range s.names {
 		if n.name != defaultScope {
@@ -143,7 +145,7 @@ func (e *Emulator) unmet(user *User, resource string, satisfied claimsRequest) (
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	i := slices.IndexFunc(e.required, func(r requirement) bool {
-		return r.user == user && (r.resource == "" || r.resource == resource) && !satisfied.includes(r.claims)
+		return r.user == user.ObjectID && (r.resource == "" || r.resource == resource) && !satisfied.includes(r.claims)
 	})
 	if i < 0 {
 		return requirement{}, false

@@ -26,7 +26,7 @@ func (e *Emulator) RevokeAccessTokens(username string) {
 // with AADSTS50057. Disabling is a critical event too, as [Emulator.RevokeAccessTokens].
 func (e *Emulator) SetDisabled(username string, disabled bool) error {
 	return e.changeUser(username, func(s *userState) {
-		s.disabled = disabled
+		s.disabled, s.switched = disabled, true
 		if disabled {
 			s.accessBefore, s.accessTime = e.sequence.Add(1), e.Now()
 		}
@@ -48,8 +48,8 @@ func (e *Emulator) changeUser(username string, change func(*userState)) error {
 
 // userState is what is known of a user now. The caller holds e.mu.
 func (e *Emulator) userState(user *User) userState {
-	state, ok := e.users[user.ObjectID]
-	if !ok {
+	state := e.users[user.ObjectID]
+	if !state.switched {
 		state.disabled = user.Disabled
 	}
 	return state

@@ -76,7 +76,7 @@ func TestTokensByResource(t *testing.T) {
 		{"https://storage.azure.com/user_impersonation", "https://storage.azure.com/user_impersonation", "https://storage.azure.com", "1.0"},
 		{"https://management.core.windows.net//.default", "https://management.core.windows.net/user_impersonation https://management.core.windows.net/.default", "https://management.core.windows.net/", "1.0"},
 		{"api://orders/orders.read", "api://orders/Orders.Read", directory.Resource("api://orders").AppID, "2.0"},
-		{"api://orders/.default", "api://orders/Orders.Read api://orders/Orders.Write api://orders/.default", directory.Resource("api://orders").AppID, "2.0"},
+		{"api://orders/.default", "api://orders/Orders.Admin api://orders/Orders.Read api://orders/Orders.Write api://orders/.default", directory.Resource("api://orders").AppID, "2.0"},
 		{directory.Resource("api://orders").AppID + "/Orders.Write", "api://orders/Orders.Write", directory.Resource("api://orders").AppID, "2.0"},
 		{"openid", "openid profile", "00000003-0000-0000-c000-000000000000", "1.0"},
 	}

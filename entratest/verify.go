@@ -64,7 +64,7 @@ func (e *Emulator) revoked(claims map[string]any) error {
 		return nil
 	}
 	oid, _ := claims["oid"].(string)
-	user := e.directory.oid(oid)
+	user := e.index.Load().oid(oid)
 	if user == nil {
 		return errors.New("entratest: the access token's user is not in the directory")
 	}
