@@ -1624,12 +1624,18 @@ func TestThreatsCallbackNotLogged(t *testing.T) {
 	}
 }
 
+// whoCanSignIn are the users without a reason to be refused.
+func whoCanSignIn(e *entra) []entratest.User {
+	return slices.DeleteFunc(e.Directory().Users, func(u entratest.User) bool {
+		return u.Blocked || u.Disabled || u.MFARequired || u.PasswordExpired || u.SignInFrequency != 0
+	})
+}
+
 // TestThreatsNoBleed is row 48: whatever users do and in which order, a credential's token is its account's.
 func TestThreatsNoBleed(t *testing.T) {
 	e := newEntra(t, nil)
 	app := callbackApp(e, "common", &authcode.AppOptions{SignInTenants: []string{"*"}})
-	directory := e.Directory()
-	users := directory.Users
+	users := whoCanSignIn(e)
 	scopes := []string{graphScope, storageScope, vaultScope}
 	random := rand.New(rand.NewPCG(1, 2))
 	signedIn := map[string]bool{}
@@ -1676,7 +1682,7 @@ func TestThreatsNoBleedAtOnce(t *testing.T) {
 	e := newEntra(t, nil)
 	app := callbackApp(e, "common", &authcode.AppOptions{SignInTenants: []string{"*"}})
 	var together sync.WaitGroup
-	for _, user := range e.Directory().Users {
+	for _, user := range whoCanSignIn(e) {
 		for n := range 4 {
 			together.Go(func() {
 				random := rand.New(rand.NewPCG(3, uint64(n)))
