@@ -19,8 +19,9 @@ type session struct {
 	ObjectID string // of the user at home
 	ID       string // the sid claim
 	Sequence uint64
-	AuthTime int64  // Unix seconds
-	Claims   string // what the sign-in was asked to prove
+	AuthTime int64        // Unix seconds
+	Claims   string       // what the sign-in was asked to prove
+	Apps     []sessionApp `json:",omitempty"` // signed in to, the newest last
 }
 
 // authorizationCode is what a code stands for.
@@ -51,6 +52,11 @@ func (e *Emulator) authorize(x *exchange) *reply {
 	if refusal != nil {
 		return e.deliverError(x, a, refusal)
 	}
+	return e.signInTo(x, a)
+}
+
+// signInTo finds out who signs in to an app, or to a device: from a form, by name, or by the browser's session.
+func (e *Emulator) signInTo(x *exchange, a *authorizeRequest) *reply {
 	if x.request.Method == http.MethodPost {
 		return e.signInByForm(x, a)
 	}
@@ -80,13 +86,14 @@ func (e *Emulator) signInByForm(x *exchange, a *authorizeRequest) *reply {
 		return e.signInPage(x, a, refuse("invalid_grant", 50126))
 	}
 	s := e.newSession(x, a, user)
+	if _, old, ok := e.session(x); ok {
+		s = s.continued(old)
+	}
 	if refusal := e.mayEnter(user, a); refusal != nil {
 		return e.signInPage(x, a, refusal)
 	}
 	e.grantConsent(user, a.app, a.scopes)
-	r := e.deliverCode(x, a, user, s)
-	r.header.Add("Set-Cookie", e.cookie(e.seal(sealedSession, s)).String())
-	return r
+	return e.remember(e.deliverCode(x, a, user, s), a, user, s)
 }
 
 // signInByName is the emulator_user parameter: the user signs in without a page, or with prompt=none is the one who
@@ -121,11 +128,11 @@ func (e *Emulator) signInBySession(x *exchange, a *authorizeRequest) *reply {
 	case !ok, !a.silent() && len(a.prompts) > 0:
 		return e.signInPage(x, a, nil)
 	case a.silent():
-		return e.signInSilently(x, a, user, s)
+		return e.remember(e.signInSilently(x, a, user, s), a, user, s)
 	case e.needsUser(user, a, s) != nil, e.mayEnter(user, a) != nil:
 		return e.signInPage(x, a, nil)
 	}
-	return e.deliverCode(x, a, user, s)
+	return e.remember(e.deliverCode(x, a, user, s), a, user, s)
 }
 
 // signInSilently is prompt=none: a code, or an error that tells the app to ask the user.
@@ -254,6 +261,9 @@ func (e *Emulator) deliverError(x *exchange, a *authorizeRequest, refusal *oauth
 
 // deliver sends the browser back to the app by the response mode it asked for.
 func (e *Emulator) deliver(x *exchange, a *authorizeRequest, parameters url.Values) *reply {
+	if a.userCode != "" {
+		return e.deliverDevice(x, a, parameters)
+	}
 	if a.state != "" {
 		parameters.Set("state", a.state)
 	}

@@ -23,6 +23,7 @@ type authorizeRequest struct {
 	claimsText  string
 	claims      claimsRequest
 	scopes      scopes
+	userCode    string // of the device that asks, instead of an app that is redirected to
 }
 
 // readTarget finds out who asks and where the answer goes. Until both are known to belong together, an error must not

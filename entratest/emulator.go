@@ -65,6 +65,7 @@ type Emulator struct {
 	spentCodes *expiringSet // IDs of redeemed codes, for as long as a code lives
 	seenJTIs   *expiringSet // assertion IDs, for as long as the assertion lives
 	families   familyTable
+	devices    deviceTable
 
 	mu       sync.Mutex // guards what follows
 	users    map[string]userState

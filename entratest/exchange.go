@@ -16,11 +16,15 @@ import (
 
 // The endpoints, as [Request].Endpoint and [Fault].Endpoint name them.
 const (
-	endpointAuthorize = "authorize"
-	endpointToken     = "token"
-	endpointKeys      = "keys"
-	endpointDiscovery = "discovery"
-	endpointLogout    = "logout"
+	endpointAuthorize   = "authorize"
+	endpointToken       = "token"
+	endpointKeys        = "keys"
+	endpointDiscovery   = "discovery"
+	endpointInstance    = "instance"
+	endpointLogout      = "logout"
+	endpointDeviceCode  = "devicecode"
+	endpointDeviceLogin = "devicelogin"
+	endpointUserInfo    = "userinfo"
 )
 
 // maxBody bounds what is read of a request, in bytes.
@@ -34,6 +38,7 @@ type exchange struct {
 	directory     *directoryIndex
 	authority     authority
 	known         bool // whether there is such an authority
+	version1      bool // of a document: that of the version 1.0 endpoints
 	query, form   url.Values
 	unreadable    *oauthError // the query or the body cannot be understood
 	fault         *Fault      // nil: none
@@ -64,21 +69,8 @@ func (e *Emulator) receive(r *http.Request) *exchange {
 	if id := r.Header.Get("client-request-id"); isGUID(id) {
 		x.correlationID = strings.ToLower(id)
 	}
-	alias, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	x.directory = e.index.Load() // one directory from beginning to end, though a reload may come between
-	x.authority, x.known = x.directory.authority(alias)
-	switch rest {
-	case "oauth2/v2.0/authorize":
-		x.endpoint = endpointAuthorize
-	case "oauth2/v2.0/token":
-		x.endpoint = endpointToken
-	case "oauth2/v2.0/logout":
-		x.endpoint = endpointLogout
-	case "discovery/v2.0/keys":
-		x.endpoint = endpointKeys
-	case "v2.0/.well-known/openid-configuration":
-		x.endpoint = endpointDiscovery
-	}
+	x.route(r.URL.Path)
 	var err error
 	if x.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		x.unreadable = refuse("invalid_request", 9002313)
@@ -88,6 +80,41 @@ func (e *Emulator) receive(r *http.Request) *exchange {
 		x.readForm()
 	}
 	return x
+}
+
+// route finds the endpoint of a path, and the tenant before it.
+func (x *exchange) route(path string) {
+	switch path { // those of no tenant
+	case instancePath:
+		x.endpoint = endpointInstance
+		return
+	case deviceLoginPath:
+		x.endpoint = endpointDeviceLogin
+		return
+	case userInfoPath:
+		x.endpoint = endpointUserInfo
+		return
+	}
+	alias, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	x.authority, x.known = x.directory.authority(alias)
+	switch rest {
+	case "oauth2/v2.0/authorize":
+		x.endpoint = endpointAuthorize
+	case "oauth2/v2.0/token":
+		x.endpoint = endpointToken
+	case "oauth2/v2.0/devicecode":
+		x.endpoint = endpointDeviceCode
+	case "oauth2/v2.0/logout":
+		x.endpoint = endpointLogout
+	case "discovery/v2.0/keys":
+		x.endpoint = endpointKeys
+	case "discovery/keys":
+		x.endpoint, x.version1 = endpointKeys, true
+	case "v2.0/.well-known/openid-configuration":
+		x.endpoint = endpointDiscovery
+	case ".well-known/openid-configuration":
+		x.endpoint, x.version1 = endpointDiscovery, true
+	}
 }
 
 func (x *exchange) readForm() {
@@ -128,6 +155,14 @@ func (e *Emulator) answer(x *exchange) *reply {
 		return e.jwks(x)
 	case endpointDiscovery:
 		return e.discovery(x)
+	case endpointInstance:
+		return e.instance(x)
+	case endpointDeviceCode:
+		return e.deviceCode(x)
+	case endpointDeviceLogin:
+		return e.deviceLogin(x)
+	case endpointUserInfo:
+		return e.userInfo(x)
 	}
 	return e.errorPage(x, http.StatusNotFound, &oauthError{code: "not_found", text: "There is nothing here. " +
 		"The emulator's endpoints are below /{tenant}/oauth2/v2.0/."})

@@ -29,7 +29,8 @@ type Fault struct {
 	EchoSecrets bool
 	// Edit changes a JSON answer, real or not, before it is sent. Numbers are float64, as encoding/json has them.
 	Edit func(answer map[string]any)
-	// Endpoint is the endpoint it befalls: token, authorize, keys, discovery, logout. Empty: token. "*": all.
+	// Endpoint is the endpoint it befalls: token, authorize, devicecode, devicelogin, keys, discovery, instance, userinfo
+	// or logout. Empty: token. "*": all.
 	Endpoint string
 	// Error is an OAuth error code to answer instead of a real answer, as Entra words it: JSON with status 400, or
 	// 401 for invalid_client; at authorize, a redirect to the app.

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,32 +83,38 @@ func (k *signingKey) sign(claims map[string]any) (string, error) {
 	return token, nil
 }
 
-// published is the key as Entra's JWKS shows it: with certificate and thumbprint, without alg, and with the issuer
-// whose tokens it signs ({tenantid} for all).
-func (k *signingKey) published(issuer string) map[string]any {
+// published is the key as Entra's JWKS shows it: with certificate and thumbprint, without alg.
+func (k *signingKey) published() map[string]any {
 	public := k.key.private.PublicKey
 	thumbprint := sha1.Sum(k.key.certificate.Raw)
 	return map[string]any{
-		"kty":    "RSA",
-		"use":    "sig",
-		"kid":    k.id,
-		"x5t":    base64.RawURLEncoding.EncodeToString(thumbprint[:]),
-		"n":      base64.RawURLEncoding.EncodeToString(public.N.Bytes()),
-		"e":      base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
-		"x5c":    []string{base64.StdEncoding.EncodeToString(k.key.certificate.Raw)},
-		"issuer": issuer,
+		"kty": "RSA",
+		"use": "sig",
+		"kid": k.id,
+		"x5t": base64.RawURLEncoding.EncodeToString(thumbprint[:]),
+		"n":   base64.RawURLEncoding.EncodeToString(public.N.Bytes()),
+		"e":   base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
+		"x5c": []string{base64.StdEncoding.EncodeToString(k.key.certificate.Raw)},
 	}
 }
 
-// keyRing holds the key that signs, and the retired ones: resource servers keep keys they have seen, so tokens signed
-// before a rotation stay good at [Emulator.VerifyAccessToken].
+// keyRing holds the key that signs, those the JWKS shows, and the retired ones: resource servers keep keys they have
+// seen, so tokens signed before a rotation stay good at [Emulator.VerifyAccessToken].
 type keyRing struct {
-	current atomic.Pointer[signingKey]
-	all     sync.Map // key ID to *signingKey
+	current   atomic.Pointer[signingKey]
+	published atomic.Pointer[[]*signingKey]
+	all       sync.Map // key ID to *signingKey
+
+	rotating sync.Mutex
+	next     *signingKey // published before its time; nil: none
 }
 
-func (r *keyRing) replace(k *signingKey) {
+// replace makes a key the one that signs, and the JWKS show it and those that stay. The JWKS has it before the first
+// token does.
+func (r *keyRing) replace(k *signingKey, stay ...*signingKey) {
 	r.all.Store(k.id, k)
+	all := append([]*signingKey{k}, stay...)
+	r.published.Store(&all)
 	r.current.Store(k)
 }
 
@@ -118,11 +125,43 @@ func (r *keyRing) find(id string) *signingKey {
 	return nil
 }
 
-// RotateKeys starts a new signing key; the old one leaves the JWKS at once. It panics if the system has no entropy.
+// PublishNextKey adds a key to the JWKS that signs nothing yet, as Entra does days before it rotates; the next
+// [Emulator.RotateKeys] signs with it. While one waits, publishing again does nothing. It panics if the system has no
+// entropy.
+func (e *Emulator) PublishNextKey() {
+	r := &e.keys
+	r.rotating.Lock()
+	defer r.rotating.Unlock()
+	if r.next != nil {
+		return
+	}
+	r.next = newSigningKey(e.origin)
+	r.all.Store(r.next.id, r.next)
+	all := append(slices.Clone(*r.published.Load()), r.next)
+	r.published.Store(&all)
+}
+
+// RotateKeys starts a new signing key. After [Emulator.PublishNextKey] it is the rotation Entra plans: the key that was
+// published ahead signs, and the old one stays in the JWKS until the next RotateKeys. Without, it is a rollover in an
+// emergency: a key nobody has seen signs, and the old one leaves the JWKS at once. It panics if the system has no
+// entropy.
 func (e *Emulator) RotateKeys() {
+	r := &e.keys
+	r.rotating.Lock()
+	defer r.rotating.Unlock()
+	if r.next == nil {
+		r.replace(newSigningKey(e.origin))
+		return
+	}
+	r.replace(r.next, r.current.Load())
+	r.next = nil
+}
+
+// newSigningKey makes a key for one emulator.
+func newSigningKey(origin string) *signingKey {
 	key, err := newRSAKey()
 	if err != nil {
 		panic(err)
 	}
-	e.keys.replace(key.forOrigin(e.origin))
+	return key.forOrigin(origin)
 }

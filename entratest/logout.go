@@ -1,12 +1,18 @@
 package entratest
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
-// logout ends the browser's session, OpenID Connect RP-Initiated Logout. A post_logout_redirect_uri that an app has
-// registered is followed; for any other the user stays here, as at Entra.
+// logout ends a browser's session, OpenID Connect RP-Initiated Logout, and tells the apps it was for. A
+// post_logout_redirect_uri that an app has registered is followed; for any other the user stays here, as at Entra.
+// An id_token_hint is no part of Entra's documentation and changes nothing.
 func (e *Emulator) logout(x *exchange) *reply {
 	if m := x.request.Method; m != http.MethodGet && m != http.MethodPost {
 		r := e.errorPage(x, http.StatusMethodNotAllowed, refuse("invalid_request", 900561, "GET, POST", m))
@@ -24,25 +30,115 @@ func (e *Emulator) logout(x *exchange) *reply {
 	if x.request.Method == http.MethodPost && len(x.form) > 0 {
 		parameters = x.form
 	}
-	r := e.afterLogout(x, parameters)
+	sessions := e.browserSessions(x)
+	ended := endedSessions(x.directory, sessions, parameters)
+	if len(sessions) > 0 && len(ended) == 0 {
+		return e.signOutPage(x, sessions, parameters)
+	}
+	target, frames := postLogoutTarget(x.directory, parameters), e.frontChannel(x, ended)
+	var r *reply
+	if target != "" && len(frames) == 0 {
+		r = e.redirect(x, target, nil)
+	} else {
+		r = e.signedOutPage(x, frames, target)
+	}
 	r.header.Add("Set-Cookie", e.cookie("").String())
 	return r
 }
 
-func (e *Emulator) afterLogout(x *exchange, parameters url.Values) *reply {
-	target := parameters.Get("post_logout_redirect_uri")
-	for i := range x.directory.directory.Apps {
-		if target == "" || !x.directory.directory.Apps[i].redirectsTo(target) {
-			continue
-		}
-		state := url.Values{}
-		if parameters.Has("state") {
-			state.Set("state", parameters.Get("state"))
-		}
-		return e.redirect(x, target, state)
+// browserSession is a sign-in a browser holds, and whose it is.
+type browserSession struct {
+	user    *User
+	session session
+}
+
+// browserSessions are the sign-ins of the browser that are still good.
+func (e *Emulator) browserSessions(x *exchange) []browserSession {
+	user, s, ok := e.session(x)
+	if !ok {
+		return nil
 	}
-	return e.page(x, http.StatusOK, "message", map[string]any{
-		"Title": "You signed out of your account",
-		"Text":  "It's a good idea to close all browser windows.",
+	return []browserSession{{user, s}}
+}
+
+// endedSessions are those the request is for: the one of the user in logout_hint, the one the user picked on our page by
+// its sid, or the only one there is. None, where there are several: the user has to say.
+func endedSessions(d *directoryIndex, all []browserSession, parameters url.Values) []browserSession {
+	hinted, picked := hintedUser(d, parameters.Get("logout_hint")), parameters.Get("emulator_sid")
+	for _, b := range all {
+		if b.session.ID == picked || (hinted != nil && b.user == hinted) {
+			return []browserSession{b}
+		}
+	}
+	if len(all) == 1 {
+		return all
+	}
+	return nil
+}
+
+// hintedUser is the user whose login_hint claim this is: an opaque value to apps, to us a JSON object in base64url with
+// an ID or the name of the user in it. Nil: it is nobody's. A username is no hint, as Entra's documentation says.
+func hintedUser(d *directoryIndex, hint string) *User {
+	data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.TrimPrefix(hint, "O."), "="))
+	if err != nil {
+		return nil
+	}
+	var names map[string]any
+	if json.Unmarshal(data, &names) != nil {
+		return nil
+	}
+	for _, name := range names {
+		s, _ := name.(string)
+		if user := d.oid(s); user != nil {
+			return user
+		}
+		if user := d.user(s); user != nil {
+			return user
+		}
+	}
+	return nil
+}
+
+// postLogoutTarget is where the browser goes afterwards, with the request's state. Empty: nowhere, because the request
+// names no URI or one that no app has registered.
+func postLogoutTarget(d *directoryIndex, parameters url.Values) string {
+	target := parameters.Get("post_logout_redirect_uri")
+	registered := slices.ContainsFunc(d.directory.Apps, func(a App) bool { return a.redirectsTo(target) })
+	switch {
+	case target == "" || !registered:
+		return ""
+	case parameters.Has("state"):
+		return withQuery(target, url.Values{"state": {parameters.Get("state")}})
+	}
+	return target
+}
+
+var _ = template.Must(pages.Parse(`
+{{define "signout"}}{{template "top" .}}
+<p>Which account do you want to sign out of?</p>
+<form method="post">
+{{range $name, $value := .Parameters}}<input type="hidden" name="{{$name}}" value="{{$value}}">
+{{end}}<ul aria-label="Accounts">
+{{range .Sessions}}<li><button name="emulator_sid" value="{{.ID}}">{{.Name}} <small>{{.Username}}</small></button></li>
+{{end}}</ul>
+</form>
+{{template "bottom" .}}{{end}}
+`))
+
+// signOutPage asks which of several accounts to sign out of.
+func (e *Emulator) signOutPage(x *exchange, sessions []browserSession, parameters url.Values) *reply {
+	kept := make(map[string]string)
+	for _, name := range []string{"post_logout_redirect_uri", "state"} {
+		if parameters.Has(name) {
+			kept[name] = parameters.Get(name)
+		}
+	}
+	type account struct{ ID, Name, Username string }
+	var accounts []account
+	for _, b := range sessions {
+		accounts = append(accounts, account{b.session.ID, b.user.Name, b.user.Username})
+	}
+	return e.page(x, http.StatusOK, "signout", map[string]any{
+		"Title": "Pick an account", "Parameters": kept, "Sessions": accounts,
 	})
 }

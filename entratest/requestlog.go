@@ -16,13 +16,15 @@ type Request struct {
 	Time time.Time
 	// Method and Path are the request line's, without the query.
 	Method, Path string
-	// Endpoint is authorize, token, keys, discovery or logout. Empty: a path the emulator does not serve.
+	// Endpoint is authorize, token, devicecode, devicelogin, keys, discovery, instance, userinfo or logout.
+	// Empty: a path the emulator does not serve.
 	Endpoint string
 	// GrantType is the form's grant_type.
 	GrantType string
 	// ClientID is the client_id of form or query, or the user name of HTTP Basic.
 	ClientID string
 	// TenantID is the ID of the tenant in the path, or common or organizations, or what stood there if it is no tenant.
+	// Empty at devicelogin, instance and userinfo, which belong to no tenant.
 	TenantID string
 	// Form is a POST's form, with all secrets. Empty: no POST, or not a form.
 	Form url.Values

@@ -1,7 +1,8 @@
 package entratest
 
-// RevokeSessions signs a user out everywhere, as Graph's revokeSignInSessions does: codes, refresh tokens and browser
-// sessions from before are refused with AADSTS50173, and so are CAE access tokens at [Emulator.VerifyAccessToken].
+// RevokeSessions signs a user out everywhere, as Graph's revokeSignInSessions does: codes, refresh tokens, browser
+// sessions and what a user gave a device from before are refused with AADSTS50173, and so are CAE access tokens at
+// [Emulator.VerifyAccessToken] and at userinfo, with a claims challenge. Other access tokens live until they expire.
 func (e *Emulator) RevokeSessions(username string) error {
 	return e.changeUser(username, func(s *userState) {
 		s.sessionsBefore = e.sequence.Add(1)

@@ -13,9 +13,10 @@ import (
 // key of this emulator alone. So the emulator keeps no list of them, and a million sign-ins cost it no memory.
 // The kind is associated data, so that a code is no refresh token.
 const (
-	sealedCode    = "code"
-	sealedRefresh = "refresh token"
-	sealedSession = "session"
+	sealedCode       = "code"
+	sealedDeviceCode = "device code"
+	sealedRefresh    = "refresh token"
+	sealedSession    = "session"
 )
 
 func newSealing() cipher.AEAD {

@@ -1,0 +1,146 @@
+package entratest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// deviceLoginPath is the page where a user enters the code of a device, as https://microsoft.com/devicelogin.
+const deviceLoginPath = "/devicelogin"
+
+const (
+	wrongUserCode = "That code didn't work. Check the code and try again."
+	deviceDone    = "You may now close this window."
+)
+
+var _ = template.Must(pages.Parse(`
+{{define "devicelogin"}}{{template "top" .}}
+{{with .Alert}}<p class="alert" role="alert">{{.}}</p>{{end}}
+<form method="get">
+<label for="otc">Enter the code displayed on your app or device</label>
+<input id="otc" name="otc" value="{{.Code}}" autocomplete="off" autocapitalize="characters" spellcheck="false" required>
+<button>Next</button>
+</form>
+{{template "bottom" .}}{{end}}
+`))
+
+// deviceLogin takes the code of a device, as the parameter otc, and then signs the user in for the device just as
+// authorize does for an app: with its page, or by emulator_user without one.
+func (e *Emulator) deviceLogin(x *exchange) *reply {
+	if m := x.request.Method; m != http.MethodGet && m != http.MethodPost {
+		r := e.errorPage(x, http.StatusMethodNotAllowed, refuse("invalid_request", 900561, "GET, POST", m))
+		r.set("Allow", "GET, POST")
+		return r
+	}
+	if x.unreadable != nil {
+		return e.errorPage(x, x.unreadable.httpStatus(), x.unreadable)
+	}
+	typed := x.query.Get("otc")
+	if typed == "" {
+		return e.deviceCodePage(x, "", "")
+	}
+	flow, ok := e.devices.waiting(readUserCode(typed), x.now)
+	if !ok {
+		r := e.deviceCodePage(x, typed, wrongUserCode)
+		r.err = refuse("bad_verification_code", 70018)
+		return r
+	}
+	a, refusal := e.deviceRequest(x, flow)
+	if refusal != nil {
+		return e.errorPage(x, refusal.httpStatus(), refusal)
+	}
+	return e.signInTo(x, a)
+}
+
+func (e *Emulator) deviceCodePage(x *exchange, code, alert string) *reply {
+	return e.page(x, http.StatusOK, "devicelogin", map[string]any{"Title": "Enter code", "Code": code, "Alert": alert})
+}
+
+// deviceRequest is what a device asks of its user, as an app would at authorize. A session is not enough: the user has
+// to pick an account, so that nobody signs in a stranger's device by following a link.
+func (e *Emulator) deviceRequest(x *exchange, flow deviceFlow) (*authorizeRequest, *oauthError) {
+	where, known := x.directory.authority(flow.alias)
+	if !known {
+		return nil, refuse("invalid_request", 90002, flow.alias)
+	}
+	app := x.directory.app(flow.clientID)
+	if refusal := where.admits(app, flow.clientID); refusal != nil {
+		return nil, refusal
+	}
+	asked, refusal := x.directory.parseScopes(flow.scopes)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return &authorizeRequest{
+		app: app, authority: where, scopes: asked, prompts: []string{"select_account"}, userCode: flow.userCode,
+	}, nil
+}
+
+// deliverDevice ends the sign-in for a device: what an app would get at its redirect URI, the device gets at its next
+// poll, and the user sees a page.
+func (e *Emulator) deliverDevice(x *exchange, a *authorizeRequest, parameters url.Values) *reply {
+	title := "You have signed in to " + a.app.Name + " on your device."
+	var g *grant
+	var code authorizationCode
+	switch {
+	case e.unseal(sealedCode, parameters.Get("code"), &code):
+		g = &code.Grant
+	case parameters.Get("error") == "access_denied":
+		title = "You have declined to sign in to " + a.app.Name + "."
+	default: // the device goes on waiting: the user may try again
+		return e.page(x, http.StatusBadRequest, "message", map[string]any{
+			"Title": "Sorry, but we’re having trouble signing you in.",
+			"Text":  parameters.Get("error_description"),
+			"Error": true,
+		})
+	}
+	if !e.devices.settle(a.userCode, g, x.now) {
+		return e.deviceCodePage(x, a.userCode, wrongUserCode)
+	}
+	return e.page(x, http.StatusOK, "message", map[string]any{"Title": title, "Text": deviceDone})
+}
+
+// ApproveDevice is the user of a device without a browser: it opens the page of the device code flow, enters the user
+// code, and signs in, so that the device's next poll is answered with tokens. Where the user would see an error
+// instead, because the code is not known, has expired or was used, or the user may not sign in, its text is the error.
+// Safe for concurrent use: of several answers to one code the first counts.
+func (e *Emulator) ApproveDevice(ctx context.Context, userCode, username string) error {
+	return e.answerDevice(ctx, http.MethodGet, url.Values{"otc": {userCode}, "emulator_user": {username}}, nil)
+}
+
+// DeclineDevice is the user who cancels instead: the device's next poll is answered with authorization_declined.
+func (e *Emulator) DeclineDevice(ctx context.Context, userCode string) error {
+	return e.answerDevice(ctx, http.MethodPost, url.Values{"otc": {userCode}}, url.Values{"cancel": {"1"}})
+}
+
+func (e *Emulator) answerDevice(ctx context.Context, method string, query, form url.Values) error {
+	address := e.origin + deviceLoginPath + "?" + query.Encode()
+	request, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return fmt.Errorf("entratest: device login: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := e.Transport().RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("entratest: device login: %w", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("entratest: device login: %w", err)
+	}
+	page := string(body)
+	switch {
+	case response.StatusCode == http.StatusOK && strings.Contains(page, deviceDone):
+		return nil
+	case response.StatusCode == http.StatusOK && !alertPattern.MatchString(page):
+		return errors.New("entratest: device login: the user has more to do: open " + e.origin + deviceLoginPath + " in a browser")
+	}
+	return errors.New("entratest: device login: " + pageText(page, response.Status))
+}
