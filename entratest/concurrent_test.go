@@ -43,5 +43,6 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Go(f.RotateKeys)
+	all.Go(f.PublishNextKey)
 	all.Wait()
 }

@@ -102,3 +102,49 @@ func TestKeys(t *testing.T) {
 		t.Error("two emulators, one key ID")
 	}
 }
+
+// A key that is published ahead signs nothing before the rotation, and the old one stays after it.
+func TestKeysOverlap(t *testing.T) {
+	f := start(t, nil)
+	shown := func() (ids []string) {
+		set, _ := f.keySet(contoso)
+		for _, key := range set.Keys {
+			ids = append(ids, key.KeyID)
+		}
+		return ids
+	}
+	signs := func() string {
+		token := f.mustToken(codeForm(f.signIn(alice))).IDToken
+		return must(jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})).Headers[0].KeyID
+	}
+	first := signs()
+	f.PublishNextKey()
+	f.PublishNextKey()
+	ahead := shown()
+	if len(ahead) != 2 || ahead[0] != first || signs() != first {
+		t.Fatalf("%v, and %s signs", ahead, signs())
+	}
+	f.RotateKeys()
+	if after := shown(); len(after) != 2 || after[0] != ahead[1] || after[1] != first || signs() != ahead[1] {
+		t.Errorf("%v, and %s signs, after %v", after, signs(), ahead)
+	}
+	old := f.mustToken(codeForm(f.signIn(alice))).AccessToken
+	f.RotateKeys()
+	if last := shown(); len(last) != 1 || last[0] == ahead[1] || signs() != last[0] {
+		t.Errorf("%v after an emergency, and %s signs", last, signs())
+	}
+	if _, err := f.VerifyAccessToken(old); err != nil {
+		t.Error(err)
+	}
+}
+
+// The keys of version 1 are the same, without an issuer.
+func TestKeysVersion1(t *testing.T) {
+	f := start(t, nil)
+	set, issuer := f.keySet("common")
+	document, _ := f.document(f.URL()+"/common/discovery/keys", 200)
+	key := document["keys"].([]any)[0].(map[string]any)
+	if _, there := key["issuer"]; there || key["kid"] != set.Keys[0].KeyID || issuer == "" {
+		t.Errorf("%v", key)
+	}
+}

@@ -1,0 +1,65 @@
+package entratest
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// Where a browser holds several sign-ins, the hint or the user says which one ends.
+func TestEndedSessions(t *testing.T) {
+	e, err := NewHandler(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := e.index.Load()
+	var all []browserSession
+	for _, name := range []string{"alice@contoso.example", "bob@contoso.example"} {
+		all = append(all, browserSession{d.user(name), session{ObjectID: d.user(name).ObjectID, ID: "sid-" + name}})
+	}
+	hint := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
+	tests := []struct {
+		name       string
+		parameters url.Values
+		want       string // whose session ends; empty: the user is asked
+	}{
+		{"nothing", nil, ""},
+		{"by object ID", url.Values{"logout_hint": {hint(`{"oid":"` + all[1].user.ObjectID + `"}`)}}, "bob@contoso.example"},
+		{"by name", url.Values{"logout_hint": {"O." + hint(`{"tid":"x","upn":"bob@contoso.example"}`)}}, "bob@contoso.example"},
+		{"padded", url.Values{"logout_hint": {hint(`{"u":"alice@contoso.example"}`) + "=="}}, "alice@contoso.example"},
+		{"a username is no hint", url.Values{"logout_hint": {"bob@contoso.example"}}, ""},
+		{"somebody else's", url.Values{"logout_hint": {hint(`{"upn":"carol@fabrikam.example"}`)}}, ""},
+		{"picked", url.Values{"emulator_sid": {"sid-alice@contoso.example"}}, "alice@contoso.example"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := endedSessions(d, all, test.parameters)
+			if test.want == "" {
+				if len(got) != 0 {
+					t.Errorf("%s ends", got[0].user.Username)
+				}
+				return
+			}
+			if len(got) != 1 || got[0].user.Username != test.want {
+				t.Errorf("%v, want %s", got, test.want)
+			}
+		})
+	}
+
+	x := e.receive(httptest.NewRequest(http.MethodGet, "/common/oauth2/v2.0/logout", nil))
+	page := string(e.signOutPage(x, all, url.Values{"state": {`"s`}, "post_logout_redirect_uri": {"https://app.example.com/"}, "other": {"o"}}).body)
+	for _, part := range []string{
+		`value="sid-alice@contoso.example"`, `value="sid-bob@contoso.example"`, `name="state" value="&#34;s"`,
+		`name="post_logout_redirect_uri" value="https://app.example.com/"`, `method="post"`,
+	} {
+		if !strings.Contains(page, part) {
+			t.Errorf("no %s in %s", part, page)
+		}
+	}
+	if strings.Contains(page, `"other"`) {
+		t.Error("a parameter of somebody else is passed on")
+	}
+}
