@@ -84,12 +84,16 @@ func (e *Emulator) readDeviceRequest(x *exchange) (*deviceFlow, *oauthError) {
 	case asked.resources() > 1:
 		return nil, refuse("invalid_scope", 28000, asked.text)
 	}
+	if _, refusal := parseClaims(x.form.Get("claims")); refusal != nil {
+		return nil, refusal
+	}
 	return &deviceFlow{
 		id:       newGUID(),
 		userCode: newUserCode(),
 		clientID: app.ClientID,
 		alias:    x.authority.alias,
 		scopes:   asked.text,
+		claims:   x.form.Get("claims"),
 		expires:  x.now.Add(deviceCodeLifetime).Truncate(time.Second),
 	}, nil
 }
@@ -151,6 +155,7 @@ type deviceFlow struct {
 	clientID string
 	alias    string // the authority the device asked at
 	scopes   string
+	claims   string // what the user is to prove
 	expires  time.Time
 	declined bool
 	grant    *grant // what the user gave; nil: nothing yet

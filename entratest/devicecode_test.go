@@ -100,6 +100,7 @@ func TestDeviceCodeRequestRefuses(t *testing.T) {
 		{"no tenant", "nowhere", deviceRequest(), "invalid_request", 90002},
 		{"no such scope", contoso, deviceRequest("scope", "api://orders/None"), "invalid_scope", 70011},
 		{"two resources", contoso, deviceRequest("scope", storage+" "+arm), "invalid_scope", 28000},
+		{"claims", contoso, deviceRequest("claims", "["), "invalid_request", 90023},
 		{"twice", contoso, url.Values{"client_id": {"a", "b"}}, "invalid_request", 9000411},
 	}
 	for _, test := range tests {
@@ -169,6 +170,23 @@ func TestDeviceCodePollRefuses(t *testing.T) {
 		}
 		f.mustRefuse(pollForm(d), "invalid_grant", 50173)
 	})
+}
+
+// The user proves what the device asks for; libraries say the grant type short, too.
+func TestDeviceCodeClaims(t *testing.T) {
+	f := start(t, nil)
+	f.RequireClaims(alice, "", step)
+	plain, proved := f.device(), f.deviceCode(deviceRequest("claims", both))
+	for _, d := range []deviceAnswer{plain, proved} {
+		if err := f.ApproveDevice(t.Context(), d.UserCode, alice); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.mustRefuse(pollForm(plain), "invalid_grant", 50076)
+	tokens := f.mustToken(pollForm(proved, "claims", both, "grant_type", "device_code"))
+	if claims := claimsOf(t, tokens.AccessToken); claims["xms_cc"] == nil || claims["acrs"] == nil {
+		t.Errorf("%v", claims)
+	}
 }
 
 // Who cannot sign in cannot approve, and the device goes on waiting.

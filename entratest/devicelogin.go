@@ -77,9 +77,11 @@ func (e *Emulator) deviceRequest(x *exchange, flow deviceFlow) (*authorizeReques
 	if refusal != nil {
 		return nil, refusal
 	}
+	claims, refusal := parseClaims(flow.claims)
 	return &authorizeRequest{
-		app: app, authority: where, scopes: asked, prompts: []string{"select_account"}, userCode: flow.userCode,
-	}, nil
+		app: app, authority: where, scopes: asked, claimsText: flow.claims, claims: claims,
+		prompts: []string{"select_account"}, userCode: flow.userCode,
+	}, refusal
 }
 
 // deliverDevice ends the sign-in for a device: what an app would get at its redirect URI, the device gets at its next

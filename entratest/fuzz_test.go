@@ -91,6 +91,37 @@ func FuzzAuthorize(f *testing.F) {
 	})
 }
 
+// Whatever is asked of the endpoints without a tenant, and of those for devices, there is an answer that blames the
+// client at most.
+func FuzzOtherEndpoints(f *testing.F) {
+	x := start(f, &entratest.Options{LogSize: -1})
+	d := x.device()
+	token := x.mustToken(codeForm(x.signIn(alice))).AccessToken
+	f.Add("/devicelogin", http.MethodPost, "otc="+d.UserCode, "", "emulator_user="+alice)
+	f.Add("/devicelogin", http.MethodGet, "otc=%00%FF&emulator_user=x", "", "")
+	f.Add("/common/oauth2/v2.0/devicecode", http.MethodPost, "", "", deviceRequest("claims", "{}").Encode())
+	f.Add("/common/discovery/instance", http.MethodGet, "api-version=1.1&authorization_endpoint=https://[::1/%zz", "", "")
+	f.Add("/oidc/userinfo", http.MethodGet, "", "Bearer "+token, "")
+	f.Add("/oidc/userinfo", http.MethodPost, "", "Bearer a.b.c", "x=%zz")
+	f.Add("/oidc/userinfo", http.MethodPost, "", "Bearer eyJhbGciOiJub25lIn0.e30.", "")
+	f.Add("/common/oauth2/v2.0/logout", http.MethodPost, "", "", "logout_hint=W10&emulator_sid=%00&post_logout_redirect_uri=:&state=")
+	f.Add("//.well-known/openid-configuration", http.MethodOptions, "", "", "")
+	f.Fuzz(func(t *testing.T, path, method, query, authorization, body string) {
+		u := must(url.Parse(x.URL()))
+		u.Path, u.RawQuery = path, query
+		r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+			"Content-Type": {"application/x-www-form-urlencoded"}, "Authorization": {authorization},
+		}}
+		response, err := x.Transport().RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode >= 500 || strings.Contains(response.Header.Get("Location"), "evil") {
+			t.Fatalf("%d %v", response.StatusCode, response.Header)
+		}
+	})
+}
+
 // registered reports whether a browser that follows a Location ends up at one of the directory's apps.
 func registered(location string) bool {
 	u, err := url.Parse(location)

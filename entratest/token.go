@@ -76,7 +76,7 @@ func (e *Emulator) redeem(x *exchange) (*issue, *oauthError) {
 		i, refusal = e.redeemCode(x, c)
 	case "refresh_token":
 		i, refusal = e.redeemRefreshToken(x, c)
-	case "urn:ietf:params:oauth:grant-type:device_code":
+	case "urn:ietf:params:oauth:grant-type:device_code", "device_code": // MSAL for Go and older libraries say it short
 		i, refusal = e.redeemDeviceCode(x, c)
 	default:
 		return nil, refuse("unsupported_grant_type", 70003, grantType)
