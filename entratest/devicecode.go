@@ -163,9 +163,10 @@ type deviceFlow struct {
 
 // deviceTable holds the devices that wait, by user code. One leaves when its tokens are issued, or after it expired.
 type deviceTable struct {
-	mu      sync.Mutex
-	flows   map[string]*deviceFlow
-	sweepAt int
+	mu       sync.Mutex
+	flows    map[string]*deviceFlow
+	sweepAt  int
+	earliest time.Time // before which none expires that was there at the last sweep
 }
 
 // add enters a flow, unless too many wait already.
@@ -175,14 +176,7 @@ func (t *deviceTable) add(f *deviceFlow, now time.Time) *oauthError {
 	if t.flows == nil {
 		t.flows = make(map[string]*deviceFlow)
 	}
-	if len(t.flows) >= max(t.sweepAt, 256) {
-		for code, old := range t.flows {
-			if !now.Before(old.expires) {
-				delete(t.flows, code)
-			}
-		}
-		t.sweepAt = min(2*len(t.flows), maxDeviceFlows)
-	}
+	t.sweep(now)
 	if _, taken := t.flows[f.userCode]; taken || len(t.flows) >= maxDeviceFlows {
 		refusal := refuse("temporarily_unavailable", 90055)
 		refusal.status = http.StatusTooManyRequests
@@ -190,6 +184,22 @@ func (t *deviceTable) add(f *deviceFlow, now time.Time) *oauthError {
 	}
 	t.flows[f.userCode] = f
 	return nil
+}
+
+func (t *deviceTable) sweep(now time.Time) {
+	if len(t.flows) < max(t.sweepAt, 256) || now.Before(t.earliest) {
+		return
+	}
+	t.earliest = now.Add(deviceCodeLifetime)
+	for code, f := range t.flows {
+		switch {
+		case !now.Before(f.expires):
+			delete(t.flows, code)
+		case f.expires.Before(t.earliest):
+			t.earliest = f.expires
+		}
+	}
+	t.sweepAt = min(2*len(t.flows), maxDeviceFlows)
 }
 
 // waiting is a copy of the flow a user has not answered yet.

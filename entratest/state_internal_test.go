@@ -42,6 +42,42 @@ func TestFamiliesForget(t *testing.T) {
 	}
 }
 
+// Devices that nobody answers leave when they have expired, and at no time do too many wait.
+func TestDevicesForget(t *testing.T) {
+	table, now := deviceTable{}, time.Now()
+	add := func(i int) *oauthError {
+		return table.add(&deviceFlow{userCode: strconv.Itoa(i), expires: now.Add(deviceCodeLifetime)}, now)
+	}
+	for i := range 50_000 {
+		if refusal := add(i); refusal != nil {
+			t.Fatalf("%d: %v", i, refusal.message())
+		}
+		now = now.Add(deviceCodeLifetime / 500) // 500 alive at a time
+	}
+	if len(table.flows) > 2048 {
+		t.Errorf("%d are remembered", len(table.flows))
+	}
+	if _, ok := table.waiting("49999", now); !ok {
+		t.Error("one that is alive was forgotten")
+	}
+	refused := 0
+	for i := range 2 * maxDeviceFlows {
+		if refusal := add(100_000 + i); refusal != nil {
+			refused++
+			if refusal.httpStatus() != 429 {
+				t.Fatalf("%d %s", refusal.httpStatus(), refusal.message())
+			}
+		}
+	}
+	if len(table.flows) != maxDeviceFlows || refused < maxDeviceFlows {
+		t.Errorf("%d wait, %d were refused", len(table.flows), refused)
+	}
+	now = now.Add(deviceCodeLifetime)
+	if refusal := add(1); refusal != nil || len(table.flows) != 1 {
+		t.Errorf("%d wait after all have expired", len(table.flows))
+	}
+}
+
 // A value of one kind, or one somebody changed, is not taken for another.
 func TestSealed(t *testing.T) {
 	e, err := NewHandler(nil)
