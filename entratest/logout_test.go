@@ -157,6 +157,7 @@ func TestFrontChannelBound(t *testing.T) {
 	for i := range 40 {
 		app := d.Apps[0]
 		app.ClientID = fmt.Sprintf("00000000-0000-0000-0000-%012d", i)
+		app.Name = app.ClientID
 		app.FrontChannelLogoutURL = "https://app.example.com/" + app.ClientID
 		d.Apps = append(d.Apps, app)
 	}
