@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -22,15 +23,27 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // assertionLeeway is how far the clocks of client and server may differ.
 const assertionLeeway = 5 * time.Minute
 
-// checkAssertion verifies a client assertion signed with a certificate of the app, as "Microsoft identity platform
-// application authentication certificate credentials" describes it.
+// checkAssertion verifies a client assertion: one of another issuer, or one signed with a certificate of the app.
 func (e *Emulator) checkAssertion(x *exchange, app *App, c credentials) *oauthError {
 	if c.kind != assertionType {
 		return refuse("invalid_request", 900144, "client_assertion_type")
 	}
-	token, err := jwt.ParseSigned(c.assertion, []jose.SignatureAlgorithm{jose.PS256, jose.RS256})
-	if err != nil {
-		return refuse("invalid_client", 50013, "the assertion is no JWT signed with PS256 or RS256.")
+	if f, ok := app.readForeign(c.assertion); ok {
+		return e.checkFederated(x, app, c.assertion, f)
+	}
+	return e.checkCertificate(x, app, c.assertion)
+}
+
+// checkCertificate verifies a client assertion signed with a certificate of the app, as "Microsoft identity platform
+// application authentication certificate credentials" describes it.
+func (e *Emulator) checkCertificate(x *exchange, app *App, assertion string) *oauthError {
+	token, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.PS256, jose.RS256})
+	var algorithm *jose.ErrUnexpectedSignatureAlgorithm
+	switch {
+	case errors.As(err, &algorithm):
+		return refuse("invalid_client", 5002738, string(algorithm.Got))
+	case err != nil:
+		return refuse("invalid_request", 50027)
 	}
 	certificate := app.certificate(token.Headers[0])
 	if certificate == nil {
@@ -41,7 +54,7 @@ func (e *Emulator) checkAssertion(x *exchange, app *App, c credentials) *oauthEr
 		return refuse("invalid_client", 700027, "The key is not an RSA key.")
 	}
 	var claims jwt.Claims
-	if err := token.Claims(key, &claims); err != nil || !hasHashSalt(key, c.assertion, token.Headers[0].Algorithm) {
+	if err := token.Claims(key, &claims); err != nil || !hasHashSalt(key, assertion, token.Headers[0].Algorithm) {
 		return refuse("invalid_client", 700027, "The provided signature value did not match the expected signature value.")
 	}
 	// The assertion is the client's, made by the client's clock; the virtual clock is Entra's alone.
@@ -69,20 +82,32 @@ func hasHashSalt(key *rsa.PublicKey, assertion, algorithm string) bool {
 func (e *Emulator) checkAssertionClaims(x *exchange, app *App, claims jwt.Claims, now time.Time) *oauthError {
 	endpoint := e.origin + "/" + x.authority.segment() + "/oauth2/v2.0/token"
 	switch {
-	case !strings.EqualFold(claims.Issuer, app.ClientID) || !strings.EqualFold(claims.Subject, app.ClientID):
+	case !strings.EqualFold(claims.Issuer, app.ClientID):
 		return refuse("invalid_client", 700021)
+	case !strings.EqualFold(claims.Subject, claims.Issuer):
+		return refuse("invalid_client", 50048)
 	case len(claims.Audience) != 1 || !slices.Contains(e.tokenEndpoints(x.authority), strings.ToLower(claims.Audience[0])):
 		return refuse("invalid_client", 700023, endpoint)
 	case claims.Expiry == nil:
 		return refuse("invalid_client", 50013, "the assertion does not expire.")
-	case now.After(claims.Expiry.Time().Add(assertionLeeway)),
-		claims.NotBefore != nil && claims.NotBefore.Time().After(now.Add(assertionLeeway)),
-		claims.IssuedAt != nil && claims.IssuedAt.Time().After(now.Add(assertionLeeway)):
-		return refuse("invalid_client", 700024, now.UTC().Format(time.RFC3339), claims.Expiry.Time().UTC().Format(time.RFC3339))
 	case claims.ID == "":
 		return refuse("invalid_client", 50013, "the assertion has no jti.")
-	case !e.seenJTIs.add(app.ClientID+" "+claims.ID, claims.Expiry.Time().Add(assertionLeeway), now):
+	}
+	if refusal := checkAssertionTimes(claims, now); refusal != nil {
+		return refusal
+	}
+	if !e.seenJTIs.add(app.ClientID+" "+claims.ID, claims.Expiry.Time().Add(assertionLeeway), now) {
 		return refuse("invalid_client", 50013, "an assertion with this jti was used before.")
+	}
+	return nil
+}
+
+// checkAssertionTimes compares the times of an assertion, which has an expiry, with a clock that may be off a little.
+func checkAssertionTimes(claims jwt.Claims, now time.Time) *oauthError {
+	if now.After(claims.Expiry.Time().Add(assertionLeeway)) ||
+		(claims.NotBefore != nil && claims.NotBefore.Time().After(now.Add(assertionLeeway))) ||
+		(claims.IssuedAt != nil && claims.IssuedAt.Time().After(now.Add(assertionLeeway))) {
+		return refuse("invalid_client", 700024, now.UTC().Format(entraTime), claims.Expiry.Time().UTC().Format(entraTime))
 	}
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 // client is an app that has proved who it is.
 type client struct {
 	app *App
-	// method is the token's appidacr or azpacr: "0" nothing, "1" secret, "2" certificate.
+	// method is the token's appidacr or azpacr: "0" nothing, "1" secret, "2" certificate or
+	// federated assertion.
 	method string
 }
 
@@ -35,6 +36,8 @@ func (e *Emulator) authenticate(x *exchange) (client, *oauthError) {
 	}
 	origin := x.request.Header.Get("Origin")
 	switch {
+	case app.Disabled:
+		return client{}, refuse("unauthorized_client", 7000112, app.ClientID, app.Name)
 	case app.Type == SPA && origin == "":
 		return client{}, refuse("invalid_request", 9002327)
 	case app.Type != SPA && origin != "":
@@ -47,12 +50,18 @@ func (e *Emulator) authenticate(x *exchange) (client, *oauthError) {
 		return client{}, refuse("invalid_client", 7000218)
 	case c.assertion != "":
 		return client{app: app, method: "2"}, e.checkAssertion(x, app, c)
-	case !slices.ContainsFunc(app.Secrets, func(secret string) bool {
-		return secret != "" && subtle.ConstantTimeCompare([]byte(secret), []byte(c.secret)) == 1
-	}):
-		return client{}, refuse("invalid_client", 7000215, app.ClientID)
+	case isOneOf(c.secret, app.Secrets):
+		return client{app: app, method: "1"}, nil
+	case isOneOf(c.secret, app.ExpiredSecrets):
+		return client{}, refuse("invalid_client", 7000222, app.ClientID)
 	}
-	return client{app: app, method: "1"}, nil
+	return client{}, refuse("invalid_client", 7000215, app.ClientID)
+}
+
+func isOneOf(given string, secrets []string) bool {
+	return slices.ContainsFunc(secrets, func(secret string) bool {
+		return secret != "" && subtle.ConstantTimeCompare([]byte(secret), []byte(given)) == 1
+	})
 }
 
 // readCredentials collects the ways to authenticate that RFC 6749 section 2.3 and RFC 7523 section 2.2 know.

@@ -143,15 +143,15 @@ func TestClientAssertions(t *testing.T) {
 		{"by domain", ps(claims("aud", f.URL()+"/contoso.example/oauth2/v2.0/token")), 0},
 		{"one audience in a list", ps(claims("aud", []string{f.tokenURL()})), 0},
 		{"clock 4 minutes late", ps(claims("exp", now-240)), 0},
-		{"not a JWT", "x.y.z", 50013},
-		{"HS256", assertion(t, make([]byte, 32), jose.HS256, x5tS256(good.certificate), claims()), 50013},
+		{"not a JWT", "x.y.z", 50027},
+		{"HS256", assertion(t, make([]byte, 32), jose.HS256, x5tS256(good.certificate), claims()), 5002738},
 		{"no thumbprint", assertion(t, good.key, jose.PS256, nil, claims()), 700027},
 		{"unknown certificate", assertion(t, stranger.key, jose.PS256, x5tS256(stranger.certificate), claims()), 700027},
 		{"other key", assertion(t, stranger.key, jose.PS256, x5tS256(good.certificate), claims()), 700027},
 		{"not RSA", assertion(t, good.key, jose.PS256, x5tS256(curve.certificate), claims()), 700027},
 		{"expired certificate", assertion(t, expired.key, jose.PS256, x5tS256(expired.certificate), claims()), 700027},
 		{"other issuer", ps(claims("iss", native.ClientID)), 700021},
-		{"other subject", ps(claims("sub", native.ClientID)), 700021},
+		{"other subject", ps(claims("sub", native.ClientID)), 50048},
 		{"other tenant", ps(claims("aud", f.at(fabrikam).tokenURL())), 700023},
 		{"the issuer as audience", ps(claims("aud", f.URL()+"/"+contoso+"/v2.0")), 700023},
 		{"two audiences", ps(claims("aud", []string{f.tokenURL(), "x"})), 700023},
@@ -167,7 +167,12 @@ func TestClientAssertions(t *testing.T) {
 			f := f.in(t)
 			form := codeForm(f.signIn(alice), "client_secret", "", "client_assertion", test.assertion,
 				"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-			if test.number != 0 {
+			switch test.number {
+			case 0:
+			case 50027:
+				f.mustRefuse(form, "invalid_request", 50027)
+				return
+			default:
 				f.mustRefuse(form, "invalid_client", test.number)
 				return
 			}

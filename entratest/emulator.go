@@ -66,6 +66,7 @@ type Emulator struct {
 	seenJTIs   *expiringSet // assertion IDs, for as long as the assertion lives
 	families   familyTable
 	devices    deviceTable
+	issuerKeys issuerKeySets
 
 	mu       sync.Mutex // guards what follows
 	users    map[string]userState

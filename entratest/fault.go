@@ -20,10 +20,13 @@ import (
 type Fault struct {
 	// AADSTS is the number in the answer of Error; known numbers bring their usual text. Zero: none.
 	AADSTS int
-	// Body is answered, raw, instead of a real answer. Empty, with Status set: an empty body.
+	// Body is answered, raw, instead of a real answer. Empty, with Status set: an empty body. See [MalformedBodies].
 	Body string
 	// Claims is the claims member of the answer of Error.
 	Claims string
+	// ClockSkew is added to the clock that the tokens of the answer are made by: their iat, nbf and exp are that much
+	// in the future, or with a negative one in the past. Zero: right.
+	ClockSkew time.Duration
 	// EchoSecrets repeats every form and query value of the request in the error description, or behind Body: a
 	// server whose errors cannot be logged as they are. Without Error, Status and Body the error is invalid_request.
 	EchoSecrets bool
@@ -246,6 +249,14 @@ func (f *Fault) send(w http.ResponseWriter, r *reply) {
 	panic(http.ErrAbortHandler)
 }
 
+// skew is how far off the clock is.
+func (f *Fault) skew() time.Duration {
+	if f == nil {
+		return 0
+	}
+	return f.ClockSkew
+}
+
 // name says in the log what the fault did.
 func (f *Fault) name() string {
 	if f == nil {
@@ -263,6 +274,7 @@ func (f *Fault) name() string {
 	add(f.Error != "", "error "+f.Error)
 	add(f.RetryAfter != "", "retry after "+f.RetryAfter)
 	add(f.EchoSecrets, "echo")
+	add(f.ClockSkew != 0, "clock skew "+f.ClockSkew.String())
 	add(f.Edit != nil, "edit")
 	add(len(f.Header) > 0, "header")
 	add(f.TruncateAt > 0, "truncate at "+strconv.Itoa(f.TruncateAt))

@@ -20,6 +20,7 @@ type grant struct {
 	ClientID string
 	Scopes   string // as asked for at authorize
 	Claims   string `json:",omitempty"` // what the sign-in was asked to prove
+	MFA      bool   `json:",omitempty"` // whether a second factor was proved
 	Session  string // the sid claim
 	AuthTime int64  // Unix seconds
 	Sequence uint64 // compared with the user's revocations
@@ -66,8 +67,8 @@ func (e *Emulator) redeemCode(x *exchange, c client) (*issue, *oauthError) {
 	if !e.spentCodes.add(code.ID, expires, x.now) {
 		return nil, refuse("invalid_grant", 54005)
 	}
-	if !verifierFits(code.Challenge, code.Method, x.form.Get("code_verifier")) {
-		return nil, refuse("invalid_grant", 501481)
+	if refusal := checkVerifier(code.Challenge, code.Method, x.form.Get("code_verifier")); refusal != nil {
+		return nil, refusal
 	}
 	i := &issue{client: c, user: user, tenantID: g.TenantID, grant: g, scopes: asked, nonce: code.Nonce}
 	i.refresh = refreshToken{Family: code.ID}
@@ -120,22 +121,14 @@ func (e *Emulator) redeemRefreshToken(x *exchange, c client) (*issue, *oauthErro
 // holder is the user a grant belongs to, if they and the app may still use it.
 func (e *Emulator) holder(x *exchange, c client, g *grant, code string) (*User, *oauthError) {
 	user := x.directory.oid(g.ObjectID)
-	switch {
-	case g.ClientID != c.app.ClientID || user == nil:
+	if g.ClientID != c.app.ClientID || user == nil {
 		what := "refresh token"
 		if code != "" {
 			what = "authorization code"
 		}
 		return nil, refuse("invalid_grant", 70000, "The "+what+" was issued to another client.")
 	}
-	state := e.state(user)
-	switch {
-	case state.disabled:
-		return nil, refuse("invalid_grant", 50057)
-	case g.Sequence < state.sessionsBefore:
-		return nil, refuse("invalid_grant", 50173)
-	}
-	return user, nil
+	return user, e.checkAccount(user, g)
 }
 
 // alive checks a refresh token's age and its place in the rotation.
@@ -177,7 +170,7 @@ func (e *Emulator) askedFor(x *exchange, g *grant) (scopes, *oauthError) {
 	return asked, nil
 }
 
-// complete reads what both grants have in common, and checks what Entra checks of every token.
+// complete reads what all grants of a user have in common, and checks what Entra checks of every token.
 func (e *Emulator) complete(x *exchange, i *issue) *oauthError {
 	asked, refusal := parseClaims(x.form.Get("claims"))
 	if refusal != nil {
@@ -195,6 +188,9 @@ func (e *Emulator) complete(x *exchange, i *issue) *oauthError {
 	}
 	if i.resource == nil {
 		return refuse("invalid_scope", 70011, i.scopes.text)
+	}
+	if refusal := e.checkPolicies(x, i); refusal != nil {
+		return refusal
 	}
 	return e.usable(i.user, i.client.app, i.scopes, i.resource, proved)
 }

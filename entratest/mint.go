@@ -20,7 +20,7 @@ const (
 // issue is what a token request has earned.
 type issue struct {
 	client     client
-	user       *User
+	user       *User  // nil: the token is the app's own
 	tenantID   string // whose tokens these are
 	grant      *grant
 	scopes     scopes
@@ -37,7 +37,7 @@ type issue struct {
 // tokenAnswer is a successful answer, RFC 6749 section 5.1, in Entra's order.
 type tokenAnswer struct {
 	TokenType    string `json:"token_type"`
-	Scope        string `json:"scope"`
+	Scope        string `json:"scope,omitempty"` // of users' tokens always there
 	ExpiresIn    int64  `json:"expires_in"`
 	ExtExpiresIn int64  `json:"ext_expires_in"`
 	RefreshIn    int64  `json:"refresh_in,omitempty"`
@@ -49,34 +49,31 @@ type tokenAnswer struct {
 
 // mint makes the tokens. It holds no lock: signatures take a millisecond each.
 func (e *Emulator) mint(x *exchange, i *issue) (*tokenAnswer, error) {
+	if i.user == nil {
+		return e.mintForApp(x, i)
+	}
 	lifetime := accessTokenLifetime
 	if i.cae {
 		lifetime = caeTokenLifetime
 	}
 	lifetime = cmp.Or(e.options.AccessTokenLifetime, lifetime)
+	next := i.refresh
+	next.Issued, next.Grant = x.now.Unix(), *i.grant
+	next.Grant.Sequence = i.sequence
 	permissions := i.scopes.permissions()
 	key := e.keys.current.Load()
-	access, err := key.sign(e.accessClaims(x, i, permissions, lifetime))
+	access, err := key.sign(e.accessClaims(x, i, next.Grant, permissions, lifetime))
 	if err != nil {
 		return nil, err
 	}
-	a := &tokenAnswer{
-		TokenType:    "Bearer",
-		Scope:        i.scopes.granted(i.resource, permissions),
-		ExpiresIn:    int64(lifetime / time.Second),
-		ExtExpiresIn: int64(lifetime / time.Second),
-		RefreshIn:    int64(e.options.RefreshIn / time.Second),
-		AccessToken:  access,
-	}
+	a := e.newAnswer(access, lifetime)
+	a.Scope = i.scopes.granted(i.resource, permissions)
 	if i.scopes.reserved.openid {
 		if a.IDToken, err = key.sign(e.idClaims(x, i)); err != nil {
 			return nil, err
 		}
 	}
 	if i.scopes.reserved.offline {
-		next := i.refresh
-		next.Issued, next.Grant = x.now.Unix(), *i.grant
-		next.Grant.Sequence = i.sequence
 		a.RefreshToken = e.seal(sealedRefresh, next)
 	}
 	if i.clientInfo {
@@ -85,37 +82,81 @@ func (e *Emulator) mint(x *exchange, i *issue) (*tokenAnswer, error) {
 	return a, nil
 }
 
-// accessClaims are those of "Access tokens in the Microsoft identity platform", version 1 or 2 by the resource.
-func (e *Emulator) accessClaims(x *exchange, i *issue, permissions []string, lifetime time.Duration) map[string]any {
-	oid, _ := i.user.objectID(i.tenantID)
-	// Only reserved scopes were asked for: the token is Graph's, to read the profile with.
-	scp := cmp.Or(strings.Join(permissions, " "), "openid profile email")
+// newAnswer is what every successful answer has.
+func (e *Emulator) newAnswer(access string, lifetime time.Duration) *tokenAnswer {
+	return &tokenAnswer{
+		TokenType:    "Bearer",
+		ExpiresIn:    int64(lifetime / time.Second),
+		ExtExpiresIn: int64(lifetime / time.Second),
+		RefreshIn:    int64(e.options.RefreshIn / time.Second),
+		AccessToken:  access,
+	}
+}
+
+// commonClaims are those every access token has: version 1 or 2 by the resource.
+func (e *Emulator) commonClaims(x *exchange, i *issue, lifetime time.Duration) map[string]any {
 	claims := map[string]any{
 		"iat": x.now.Unix(), "nbf": x.now.Unix(), "exp": x.now.Unix() + int64(lifetime/time.Second),
-		"oid": oid, "tid": i.tenantID, "sub": pairwise(i.resource.AppID, i.tenantID, oid), "sid": i.grant.Session,
-		"name": i.user.Name, "scp": scp, "uti": newUTI(i.sequence),
+		"tid": i.tenantID, "uti": newUTI(i.sequence),
 	}
 	if i.resource.TokenVersion == 2 {
 		claims["ver"] = "2.0"
 		claims["iss"] = e.issuer(i.tenantID)
 		claims["aud"] = i.resource.AppID
 		claims["azp"], claims["azpacr"] = i.client.app.ClientID, i.client.method
-		claims["preferred_username"] = i.user.Username
 	} else {
 		claims["ver"] = "1.0"
 		claims["iss"] = "https://sts.windows.net/" + i.tenantID + "/"
 		claims["aud"] = cmp.Or(i.audience, i.resource.AppID)
 		claims["appid"], claims["appidacr"] = i.client.app.ClientID, i.client.method
-		claims["upn"], claims["unique_name"] = i.user.Username, i.user.Username
-		claims["acr"], claims["amr"] = "1", []string{"pwd"}
-	}
-	if len(i.acrs) > 0 {
-		claims["acrs"] = i.acrs
 	}
 	if i.cae {
 		claims["xms_cc"], claims["xms_ssm"] = []string{"CP1"}, "1"
 	}
 	return claims
+}
+
+// accessClaims are those of "Access tokens in the Microsoft identity platform". The origin is what an exchange on
+// behalf of the user starts from; only tokens that can be exchanged carry it.
+func (e *Emulator) accessClaims(x *exchange, i *issue, origin grant, permissions []string, lifetime time.Duration) map[string]any {
+	oid, _ := i.user.objectID(i.tenantID)
+	claims := e.commonClaims(x, i, lifetime)
+	claims["oid"], claims["sub"] = oid, pairwise(i.resource.AppID, i.tenantID, oid)
+	claims["sid"], claims["name"] = i.grant.Session, i.user.Name
+	// Only reserved scopes were asked for: the token is Graph's, to read the profile with.
+	claims["scp"] = cmp.Or(strings.Join(permissions, " "), "openid profile email")
+	if i.resource.TokenVersion == 2 {
+		claims["preferred_username"] = i.user.Username
+	} else {
+		claims["upn"], claims["unique_name"] = i.user.Username, i.user.Username
+		claims["acr"], claims["amr"] = "1", i.grant.methods()
+	}
+	if x.directory.app(i.resource.AppID) != nil {
+		claims["aio"] = e.seal(sealedOrigin, origin)
+	}
+	i.addUserClaims(claims)
+	return claims
+}
+
+// addUserClaims adds the claims that access and ID tokens share, where there is something to say.
+func (i *issue) addUserClaims(claims map[string]any) {
+	if len(i.user.Groups) > 0 {
+		claims["groups"] = i.user.Groups
+	}
+	if len(i.user.Roles) > 0 {
+		claims["roles"] = i.user.Roles
+	}
+	if len(i.acrs) > 0 {
+		claims["acrs"] = i.acrs
+	}
+}
+
+// methods are the ways the user proved who they are, RFC 8176.
+func (g *grant) methods() []string {
+	if g.MFA {
+		return []string{"pwd", "mfa"}
+	}
+	return []string{"pwd"}
 }
 
 // idClaims are those of "ID tokens in the Microsoft identity platform", version 2.0.
@@ -132,14 +173,21 @@ func (e *Emulator) idClaims(x *exchange, i *issue) map[string]any {
 	}
 	if i.scopes.reserved.profile {
 		claims["oid"], claims["name"], claims["preferred_username"] = oid, i.user.Name, i.user.Username
+		claims["login_hint"] = loginHint(i.user, i.tenantID)
 	}
 	if i.scopes.reserved.email {
 		claims["email"] = i.user.Username
 	}
-	if len(i.acrs) > 0 {
-		claims["acrs"] = i.acrs
-	}
+	i.addUserClaims(claims)
 	return claims
+}
+
+// loginHint is the optional claim of that name, which an app hands back as logout_hint (or login_hint): opaque to the
+// app, it names the user in a tenant. To read one, decode the base64url: up to the first space it is the user's object
+// ID in the tenant, as [directoryIndex.oid] finds it, and the rest is the username.
+func loginHint(user *User, tenantID string) string {
+	oid, _ := user.objectID(tenantID)
+	return base64.RawURLEncoding.EncodeToString([]byte(oid + " " + user.Username))
 }
 
 // issuer is the iss of version 2.0 tokens.

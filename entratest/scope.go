@@ -72,18 +72,27 @@ func (x *directoryIndex) parseScope(word string) (scopeName, *oauthError) {
 	if !strings.Contains(word, "/") && x.graph != nil {
 		return x.graph.scope(x.graph.AppID, word)
 	}
+	if resource, audience, name := x.locate(word); resource != nil {
+		return resource.scope(audience, name)
+	}
+	resource := word[:strings.LastIndex(word, "/")+1]
+	return scopeName{}, refuse("invalid_resource", 500011, strings.TrimSuffix(resource, "/"), "this directory")
+}
+
+// locate splits a scope or an application permission into its resource, as known and as written, and the rest. There
+// is no such resource: nil.
+func (x *directoryIndex) locate(word string) (resource *Resource, audience, name string) {
 	for _, id := range x.resourceIDs {
 		if len(word) <= len(id.text) || word[len(id.text)] != '/' || !strings.EqualFold(word[:len(id.text)], id.text) {
 			continue
 		}
-		audience, name := word[:len(id.text)], word[len(id.text)+1:]
+		audience, name = word[:len(id.text)], word[len(id.text)+1:]
 		if strings.HasPrefix(name, "/") {
 			audience, name = audience+"/", name[1:]
 		}
-		return id.resource.scope(audience, name)
+		return id.resource, audience, name
 	}
-	resource := word[:strings.LastIndex(word, "/")+1]
-	return scopeName{}, refuse("invalid_resource", 500011, strings.TrimSuffix(resource, "/"), "this directory")
+	return nil, "", ""
 }
 
 // scope checks a permission's name; the answer uses the spelling the resource has for it.

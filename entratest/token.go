@@ -36,6 +36,7 @@ func (e *Emulator) tokenAnswer(x *exchange) *reply {
 	if refusal != nil {
 		return e.refusal(x, refusal)
 	}
+	x.now = x.now.Add(x.fault.skew())
 	answer, err := e.mint(x, i)
 	if err != nil {
 		return e.refusal(x, &oauthError{status: http.StatusInternalServerError, code: "server_error", text: err.Error()})
@@ -78,6 +79,10 @@ func (e *Emulator) redeem(x *exchange) (*issue, *oauthError) {
 		i, refusal = e.redeemRefreshToken(x, c)
 	case "urn:ietf:params:oauth:grant-type:device_code", "device_code": // MSAL for Go and older libraries say it short
 		i, refusal = e.redeemDeviceCode(x, c)
+	case "client_credentials":
+		i, refusal = e.issueToApp(x, c)
+	case onBehalfOfGrant:
+		i, refusal = e.redeemOnBehalfOf(x, c)
 	default:
 		return nil, refuse("unsupported_grant_type", 70003, grantType)
 	}
@@ -98,14 +103,21 @@ func missing(form url.Values, names ...string) *oauthError {
 	return nil
 }
 
-// verifierFits compares a code verifier with the challenge, RFC 7636 section 4.6. A verifier without a challenge is
+// checkVerifier compares a code verifier with the challenge, RFC 7636 section 4.6. A verifier without a challenge is
 // refused: somebody stripped the challenge, RFC 9700 section 4.8.2.
+func checkVerifier(challenge, method, verifier string) *oauthError {
+	switch {
+	case verifier != "" && !challengePattern.MatchString(verifier):
+		return refuse("invalid_grant", 50147)
+	case !verifierFits(challenge, method, verifier):
+		return refuse("invalid_grant", 501481)
+	}
+	return nil
+}
+
 func verifierFits(challenge, method, verifier string) bool {
 	if challenge == "" {
 		return verifier == ""
-	}
-	if !challengePattern.MatchString(verifier) {
-		return false
 	}
 	derived := verifier
 	if method == "S256" {

@@ -29,20 +29,11 @@ func (e *RevokedError) Error() string {
 // signature (by a rotated key too), its times by the virtual clock, and that it was not revoked: a revoked CAE token
 // gives a [*RevokedError]. The audience and scp of the claims it returns are the caller's to check.
 func (e *Emulator) VerifyAccessToken(token string) (map[string]any, error) {
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	claims, times, err := e.openToken(token)
 	if err != nil {
-		return nil, fmt.Errorf("entratest: not an access token: %w", err)
+		return nil, fmt.Errorf("entratest: the access token is %w", err)
 	}
-	key := e.keys.find(parsed.Headers[0].KeyID)
-	if key == nil {
-		return nil, errors.New("entratest: the access token is not signed with a key of this emulator")
-	}
-	var claims map[string]any
-	var times jwt.Claims
-	if err := parsed.Claims(&key.key.private.PublicKey, &claims, &times); err != nil {
-		return nil, fmt.Errorf("entratest: access token: %w", err)
-	}
-	if _, ok := claims["scp"]; !ok {
+	if _, delegated := claims["scp"]; !delegated && claims["idtyp"] != "app" {
 		return nil, errors.New("entratest: an ID token is no access token")
 	}
 	switch now := e.Now(); {
@@ -57,11 +48,36 @@ func (e *Emulator) VerifyAccessToken(token string) (map[string]any, error) {
 	return claims, nil
 }
 
+var (
+	errMalformedToken = errors.New("not a JWT of an emulator: pass it on as it was received")
+	errUnknownKey     = errors.New("not signed with a key of this emulator")
+	errBadSignature   = errors.New("not what its signature was made for")
+)
+
+// openToken verifies the signature of a token of this emulator, and nothing else.
+func (e *Emulator) openToken(token string) (claims map[string]any, registered jwt.Claims, err error) {
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return nil, registered, errMalformedToken
+	}
+	key := e.keys.find(parsed.Headers[0].KeyID)
+	if key == nil {
+		return nil, registered, errUnknownKey
+	}
+	if parsed.Claims(&key.key.private.PublicKey, &claims, &registered) != nil {
+		return nil, registered, errBadSignature
+	}
+	return claims, registered, nil
+}
+
 // revoked reports whether a CAE token is older than its user's last critical event. Tokens of clients that cannot
 // handle a challenge live until they expire, as at Entra.
 func (e *Emulator) revoked(claims map[string]any) error {
 	if _, cae := claims["xms_cc"]; !cae {
 		return nil
+	}
+	if claims["idtyp"] == "app" {
+		return e.appRevoked(claims)
 	}
 	oid, _ := claims["oid"].(string)
 	user := e.index.Load().oid(oid)
