@@ -10,17 +10,24 @@ import (
 // entraTime is how Entra writes times in the texts of its errors.
 const entraTime = "2006-01-02T15:04:05.0000000Z"
 
-// checkAccount refuses what became of no use with the account: it is disabled, or what it granted was revoked.
-func (e *Emulator) checkAccount(user *User, g *grant) *oauthError {
+// account is the user of a grant, unless something became of the account: it is gone or disabled, or what it granted
+// was revoked.
+func (e *Emulator) account(x *exchange, g *grant) (*User, *oauthError) {
+	user := x.directory.oid(g.ObjectID)
+	if user == nil {
+		refusal := refuse("invalid_grant", 50034, g.ObjectID)
+		refusal.suberror = "bad_token"
+		return nil, refusal
+	}
 	switch state := e.state(user); {
 	case state.disabled:
-		return refuse("invalid_grant", 50057)
+		return nil, refuse("invalid_grant", 50057)
 	case g.Sequence < state.sessionsBefore:
 		refusal := refuse("invalid_grant", 50173)
 		refusal.suberror = "bad_token"
-		return refusal
+		return nil, refusal
 	}
-	return nil
+	return user, nil
 }
 
 // checkPolicies refuses what the organization's policies keep the user from. Entra sends the claims member with

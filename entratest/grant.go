@@ -120,15 +120,14 @@ func (e *Emulator) redeemRefreshToken(x *exchange, c client) (*issue, *oauthErro
 
 // holder is the user a grant belongs to, if they and the app may still use it.
 func (e *Emulator) holder(x *exchange, c client, g *grant, code string) (*User, *oauthError) {
-	user := x.directory.oid(g.ObjectID)
-	if g.ClientID != c.app.ClientID || user == nil {
+	if g.ClientID != c.app.ClientID {
 		what := "refresh token"
 		if code != "" {
 			what = "authorization code"
 		}
 		return nil, refuse("invalid_grant", 70000, "The "+what+" was issued to another client.")
 	}
-	return user, e.checkAccount(user, g)
+	return e.account(x, g)
 }
 
 // alive checks a refresh token's age and its place in the rotation.
@@ -149,13 +148,17 @@ func refusedRotation() *oauthError {
 	return refuse("invalid_grant", 70000, "The refresh token was used before, or was revoked.")
 }
 
-// askedFor is what the tokens are to be for: the request's scope, else that of the sign-in; one resource.
+// askedFor is what the tokens are to be for: the request's scope, else that of the sign-in; one resource. A refresh
+// that spans several gets the first one's token, all other grants an error.
 func (e *Emulator) askedFor(x *exchange, g *grant) (scopes, *oauthError) {
 	first, refusal := x.directory.parseScopes(g.Scopes)
 	if refusal != nil {
 		return scopes{}, refusal
 	}
 	asked, refusal := x.directory.parseScopes(x.form.Get("scope"))
+	if refusal == nil && x.form.Get("grant_type") == "refresh_token" {
+		asked, first = asked.ofOneResource(), first.ofOneResource()
+	}
 	switch {
 	case refusal != nil:
 		return scopes{}, refusal

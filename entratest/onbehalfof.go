@@ -31,11 +31,8 @@ func (e *Emulator) redeemOnBehalfOf(x *exchange, c client) (*issue, *oauthError)
 	if refusal != nil {
 		return nil, refusal
 	}
-	user := x.directory.oid(g.ObjectID)
-	if user == nil {
-		return nil, refuse("invalid_grant", 50034, g.ObjectID)
-	}
-	if refusal := e.checkAccount(user, g); refusal != nil {
+	user, refusal := e.account(x, g)
+	if refusal != nil {
 		return nil, refusal
 	}
 	asked, refusal := e.askedFor(x, g)

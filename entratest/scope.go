@@ -124,6 +124,15 @@ func (s scopes) resources() int {
 	return len(apps)
 }
 
+// ofOneResource leaves the scopes of the first resource.
+func (s scopes) ofOneResource() scopes {
+	if s.resources() > 1 {
+		first := s.names[0].resource.AppID
+		s.names = slices.DeleteFunc(slices.Clone(s.names), func(n scopeName) bool { return n.resource.AppID != first })
+	}
+	return s
+}
+
 // permissions are the names a token for these scopes carries. There is one resource.
 func (s scopes) permissions() []string {
 	var all []string
