@@ -8,14 +8,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/authcode-go/authcode/entratest"
 )
 
 // Whatever is posted to the token endpoint, there is an answer: tokens, or an OAuth error.
 func FuzzToken(f *testing.F) {
 	// Fuzzing runs in several processes, each with an emulator of its own: CODE and REFRESH stand for good ones.
-	x := start(f, &entratest.Options{LogSize: 1})
+	i := newIssuer(publicKey("k1", testKey()))
+	x := start(f, &entratest.Options{LogSize: 1, Directory: federation(), HTTPClient: &http.Client{Transport: i}})
 	refresh := x.mustToken(codeForm(x.signIn(alice))).RefreshToken
+	user, app := x.ordersToken(alice), x.mustToken(appForm("api://orders/.default")).AccessToken
+	federated := podToken(f, testKey(), jose.RS256)
 	f.Add(contoso, "application/x-www-form-urlencoded", "", codeForm("CODE").Encode())
 	f.Add("common", "application/x-www-form-urlencoded", "", refreshForm("REFRESH", "scope", storage, "claims", both).Encode())
 	f.Add(fabrikam, "application/x-www-form-urlencoded", "Basic eDp5", refreshForm("REFRESH", "client_id", "").Encode())
@@ -23,11 +28,18 @@ func FuzzToken(f *testing.F) {
 	f.Add("", "application/x-www-form-urlencoded", "Basic", codeForm("1.AAAA", "client_secret", "", "client_assertion", "a.b.c",
 		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer").Encode())
 	f.Add("x", "application/x-www-form-urlencoded", "", codeForm("", "scope", "a//b api://orders/ //.default", "client_info", "yes").Encode()+"&a=1&a=2")
+	f.Add(contoso, "application/x-www-form-urlencoded", "", appForm(graphDefault, "claims", cp1).Encode())
+	f.Add("common", "application/x-www-form-urlencoded", "", appForm("a b api://orders/.default").Encode())
+	f.Add(contoso, "application/x-www-form-urlencoded", "", oboForm("USER", "scope", "openid offline_access "+storage).Encode())
+	f.Add(contoso, "application/x-www-form-urlencoded", "", oboForm("APP", "claims", both, "requested_token_type", "x").Encode())
+	f.Add(fabrikam, "application/x-www-form-urlencoded", "", oboForm("eyJhbGciOiJSUzI1NiJ9.e30.AAAA").Encode())
+	f.Add(contoso, "application/x-www-form-urlencoded", "", federatedForm("FEDERATED").Encode())
+	f.Add(contoso, "application/x-www-form-urlencoded", "", federatedForm("eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL3gifQ.AAAA").Encode())
 	f.Fuzz(func(t *testing.T, tenant, contentType, authorization, body string) {
 		if strings.Contains(body, "CODE") {
 			body = strings.ReplaceAll(body, "CODE", x.in(t).signIn(alice))
 		}
-		body = strings.ReplaceAll(body, "REFRESH", refresh)
+		body = strings.NewReplacer("REFRESH", refresh, "USER", user, "APP", app, "FEDERATED", federated).Replace(body)
 		u := must(url.Parse(x.URL()))
 		u.Path = "/" + tenant + "/oauth2/v2.0/token"
 		r := &http.Request{Method: http.MethodPost, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
