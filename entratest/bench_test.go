@@ -96,7 +96,7 @@ func BenchmarkOnBehalfOfGrant(b *testing.B) {
 // BenchmarkMemoryPerUser measures what a signed-in user costs the emulator: within the ten minutes of the code, when
 // its ID is remembered, and after them.
 func BenchmarkMemoryPerUser(b *testing.B) {
-	const users = 20_000
+	const users = 4_000
 	for b.Loop() {
 		f := start(b, &entratest.Options{LogSize: -1})
 		f.mustToken(codeForm(f.signIn(alice)))

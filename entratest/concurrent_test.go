@@ -19,6 +19,8 @@ func TestConcurrentUse(t *testing.T) {
 					a := f.mustToken(codeForm(f.signIn(username), "claims", cp1))
 					f.token(refreshForm(a.RefreshToken, "scope", storage))
 					_, _ = f.VerifyAccessToken(a.AccessToken)
+					f.token(oboForm(f.ordersToken(username)))
+					f.mustToken(appForm(graphDefault, "claims", cp1))
 				}
 			})
 		}

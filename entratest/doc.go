@@ -1,12 +1,12 @@
 // Package entratest is a Microsoft Entra ID for tests: an emulator that signs users in and issues tokens, in process
 // or behind TLS, for clients of any kind.
 //
-// It speaks the authorization code flow of the v2.0 endpoints as Entra does: authorize with a sign-in page, PKCE,
-// prompt=none and all response modes; token for the code and the refresh grant with secrets, certificates or public
-// clients; version 1 and 2 access tokens, ID tokens, client_info; discovery and keys; logout; and errors with their
-// AADSTS numbers. What Entra does rarely, it does on demand: revoke sessions, require claims, withdraw consent, rotate
-// keys, let time pass ([Emulator.Advance]), lose answers, answer nonsense ([Emulator.Inject]). It keeps a log of what it
-// was asked ([Emulator.Requests]).
+// It speaks the protocols of the v2.0 endpoints as Entra does: authorize with a sign-in page, PKCE, prompt=none and all
+// response modes; token for the code and the refresh grant, client credentials and on behalf of, with secrets,
+// certificates, federated assertions or public clients; version 1 and 2 access tokens, ID tokens, client_info; discovery
+// and keys; logout; and errors with their AADSTS numbers. What Entra does rarely, it does on demand: revoke sessions,
+// require claims, withdraw consent, rotate keys, let time pass ([Emulator.Advance]), lose answers, answer nonsense
+// ([Emulator.Inject]). It keeps a log of what it was asked ([Emulator.Requests]).
 //
 //	server, err := entratest.NewServer(nil)
 //	if err != nil { ... }
@@ -38,5 +38,5 @@
 // # Limits
 //
 // The emulator is for tests. It keeps passwords, shows everybody's names, and its log holds secrets. It has one kind of
-// account (work or school), one grant family (code and refresh), and no admin consent.
+// account (work or school), no password grant, and no admin consent.
 package entratest

@@ -13,8 +13,9 @@ import (
 
 // Options configures an [Emulator]. The zero value, and nil, give an Entra with the [DefaultDirectory].
 type Options struct {
-	// AccessTokenLifetime is how long access tokens last. Zero: 1 hour, and 28 hours for tokens of clients that
-	// announce the capability cp1, as Entra does for continuous access evaluation. At least one second.
+	// AccessTokenLifetime is how long access tokens last. Zero: 1 hour, and for clients that announce the capability
+	// cp1 28 hours, or 24 if the token is the app's own; Entra's last 60 to 90 minutes, with continuous access
+	// evaluation 20 to 28 hours, at random. At least one second.
 	AccessTokenLifetime time.Duration
 	// Addr is the address [NewServer] listens on. Empty: 127.0.0.1 and a free port. [NewHandler] ignores it.
 	Addr string

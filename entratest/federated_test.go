@@ -152,6 +152,8 @@ func TestFederatedAssertions(t *testing.T) {
 	f.mustToken(codeForm(f.signIn(alice), "client_secret", "", "client_assertion", podToken(t, key, jose.RS256),
 		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"))
 	start(t, nil).mustRefuse(federatedForm(podToken(t, key, jose.RS256)), "invalid_request", 70021)
+	// A key without an ID may be the one of any assertion.
+	start(t, &entratest.Options{Directory: federation(publicKey("", key))}).mustToken(federatedForm(podToken(t, key, jose.RS256)))
 }
 
 // The keys come from the issuer, once; an unknown key ID makes the emulator look again, but not each time.
@@ -222,6 +224,29 @@ func TestFederatedIssuerMisbehaves(t *testing.T) {
 			}
 		})
 	}
+}
+
+// silent is an issuer that accepts connections and never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestFederatedIssuerIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, &entratest.Options{Directory: federation(), HTTPClient: &http.Client{Transport: silent{}}})
+		before := time.Now()
+		f.mustRefuse(federatedForm(podToken(t, testKey(), jose.RS256)), "invalid_request", 90061)
+		if waited := time.Since(before); waited != 10*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		f.mustRefuse(federatedForm(podToken(t, testKey(), jose.RS256)), "invalid_request", 90061)
+		if waited := time.Since(before); waited != 10*time.Second {
+			t.Errorf("asked again after %v", waited)
+		}
+	})
 }
 
 // A token of the emulator itself stands for another app's managed identity.

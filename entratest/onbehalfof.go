@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -52,9 +53,9 @@ func (e *Emulator) redeemOnBehalfOf(x *exchange, c client) (*issue, *oauthError)
 func (e *Emulator) grantOf(x *exchange, c client) (*grant, *oauthError) {
 	claims, times, err := e.openToken(x.form.Get("assertion"))
 	switch {
-	case err == errMalformedToken:
+	case errors.Is(err, errMalformedToken):
 		return nil, refuse("invalid_request", 50027)
-	case err == errUnknownKey:
+	case errors.Is(err, errUnknownKey):
 		return nil, refuse("invalid_grant", 50013, "The key was not found.")
 	case err != nil:
 		return nil, refuse("invalid_grant", 50013, "Key was found, but use of the key to verify the signature failed.")

@@ -166,6 +166,23 @@ func TestOnBehalfOfClaimsChallenge(t *testing.T) {
 	}
 }
 
+// The exchange is as old as the sign-in it began with, and is blocked as a refresh would be.
+func TestOnBehalfOfPolicies(t *testing.T) {
+	f := start(t, &entratest.Options{AccessTokenLifetime: 3 * time.Hour})
+	assertion := f.ordersToken("frequent@contoso.example")
+	f.Advance(30 * time.Minute)
+	again := f.mustToken(oboForm(assertion, "scope", orders)).AccessToken
+	f.Advance(30 * time.Minute)
+	for _, token := range []string{assertion, again} {
+		if a := f.mustRefuse(oboForm(token), "invalid_grant", 70043); a.Suberror != "token_expired" {
+			t.Errorf("%+v", a)
+		}
+	}
+	good := f.ordersToken(alice)
+	f.change(func(d *entratest.Directory) { d.Users[0].Blocked = true })
+	f.mustRefuse(oboForm(good), "invalid_grant", 53003)
+}
+
 // What became an app only after the token was issued cannot have been called with it as one.
 func TestOnBehalfOfALaterApp(t *testing.T) {
 	d := entratest.DefaultDirectory()
