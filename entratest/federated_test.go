@@ -2,6 +2,7 @@ package entratest_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -248,6 +249,40 @@ func TestFederatedIssuerIsSilent(t *testing.T) {
 		}
 	})
 }
+
+// A client that leaves takes its fetch along, and the next one asks again.
+func TestFederatedClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(publicKey("k1", testKey()))
+		late := func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(5 * time.Second):
+				return i.RoundTrip(r)
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		}
+		f := start(t, &entratest.Options{Directory: federation(), HTTPClient: &http.Client{Transport: roundTripper(late)}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		all.Go(func() {
+			if _, err := f.client.Do(f.tokenRequest(federatedForm(podToken(t, testKey(), jose.RS256))).WithContext(ctx)); err == nil {
+				t.Error("the client did not leave")
+			}
+		})
+		synctest.Wait()
+		all.Go(func() { f.mustToken(federatedForm(podToken(t, testKey(), jose.RS256))) })
+		all.Wait()
+		if i.asked[cluster+"keys"] != 1 {
+			t.Errorf("fetched %d times", i.asked[cluster+"keys"])
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // A token of the emulator itself stands for another app's managed identity.
 func TestFederatedByTheEmulatorItself(t *testing.T) {

@@ -148,16 +148,16 @@ func refusedRotation() *oauthError {
 	return refuse("invalid_grant", 70000, "The refresh token was used before, or was revoked.")
 }
 
-// askedFor is what the tokens are to be for: the request's scope, else that of the sign-in; one resource. A refresh
-// that spans several gets the first one's token, all other grants an error.
+// askedFor is what the tokens are to be for: the request's scope, else that of the sign-in; one resource. Entra's
+// documentation says that a refresh that names several gets the first one's token; AADSTS28000 is what it answers.
 func (e *Emulator) askedFor(x *exchange, g *grant) (scopes, *oauthError) {
 	first, refusal := x.directory.parseScopes(g.Scopes)
 	if refusal != nil {
 		return scopes{}, refusal
 	}
 	asked, refusal := x.directory.parseScopes(x.form.Get("scope"))
-	if refusal == nil && x.form.Get("grant_type") == "refresh_token" {
-		asked, first = asked.ofOneResource(), first.ofOneResource()
+	if x.form.Get("grant_type") == "refresh_token" {
+		first = first.ofOneResource()
 	}
 	switch {
 	case refusal != nil:

@@ -35,39 +35,72 @@ type issuerKeySets struct {
 	sets map[string]*issuerKeySet
 }
 
+// issuerKeySet is what is known of one issuer, guarded by the lock of all.
 type issuerKeySet struct {
-	mu      sync.Mutex // held while fetching: others wait for the same answer
-	keys    []jose.JSONWebKey
-	fetched time.Time // by the real clock; zero: never
-	err     error     // of the newest fetch
+	keys     []jose.JSONWebKey
+	fetched  time.Time     // by the real clock; zero: never
+	err      error         // of the newest fetch
+	fetching chan struct{} // closed when the fetch under way is over; nil: there is none
 }
 
-// find finds the keys with an ID at an issuer, and asks the issuer where they are not known.
+// find finds the keys with an ID at an issuer, and asks the issuer where they are not known. Of many who need the same
+// keys one asks, and the others wait; if the client of that one leaves, another asks.
 func (s *issuerKeySets) find(ctx context.Context, client *http.Client, issuer, id string) ([]jose.JSONWebKey, error) {
+	for {
+		s.mu.Lock()
+		set := s.set(issuer)
+		keys := named(set.keys, id)
+		fetched := !set.fetched.IsZero() && time.Since(set.fetched) < issuerCoolDown
+		switch {
+		case len(keys) > 0:
+			s.mu.Unlock()
+			return keys, nil
+		case fetched:
+			defer s.mu.Unlock()
+			return nil, set.err
+		case set.fetching == nil:
+			set.fetching = make(chan struct{})
+			s.mu.Unlock()
+			keys, err := fetchIssuerKeys(ctx, client, issuer)
+			s.store(set, keys, err, ctx.Err() != nil)
+		default:
+			under := set.fetching
+			s.mu.Unlock()
+			select {
+			case <-under:
+			case <-ctx.Done():
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// set is the issuer's entry. The caller holds the lock.
+func (s *issuerKeySets) set(issuer string) *issuerKeySet {
+	if s.sets == nil {
+		s.sets = make(map[string]*issuerKeySet)
+	}
+	if s.sets[issuer] == nil {
+		s.sets[issuer] = &issuerKeySet{}
+	}
+	return s.sets[issuer]
+}
+
+// store ends a fetch. One that was given up says nothing about the issuer.
+func (s *issuerKeySets) store(set *issuerKeySet, keys []jose.JSONWebKey, err error, givenUp bool) {
 	s.mu.Lock()
-	set := s.sets[issuer]
-	if set == nil {
-		if s.sets == nil {
-			s.sets = make(map[string]*issuerKeySet)
-		}
-		set = &issuerKeySet{}
-		s.sets[issuer] = set
+	defer s.mu.Unlock()
+	close(set.fetching)
+	set.fetching = nil
+	if givenUp {
+		return
 	}
-	s.mu.Unlock()
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	if keys := named(set.keys, id); len(keys) > 0 {
-		return keys, nil
+	set.fetched, set.err = time.Now(), err
+	if err == nil {
+		set.keys = keys
 	}
-	if set.fetched.IsZero() || time.Since(set.fetched) >= issuerCoolDown {
-		// Others wait for this fetch too: it does not end because one client leaves.
-		keys, err := fetchIssuerKeys(context.WithoutCancel(ctx), client, issuer)
-		set.fetched, set.err = time.Now(), err
-		if err == nil {
-			set.keys = keys
-		}
-	}
-	return named(set.keys, id), set.err
 }
 
 // fetchIssuerKeys follows the issuer's metadata, OpenID Connect Discovery section 4, to its keys.
