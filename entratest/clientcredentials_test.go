@@ -27,7 +27,7 @@ func TestClientCredentials(t *testing.T) {
 	d := entratest.DefaultDirectory()
 	d.Apps[0].Permissions = []string{
 		"https://graph.microsoft.com/User.Read.All", "https://graph.microsoft.com/Mail.Send",
-		"https://graph.microsoft.com/Mail.Send", "api://orders/Orders.Process.All", "https://gone.example/Everything",
+		"https://graph.microsoft.com/Mail.Send", "api://orders/Orders.Process.All",
 	}
 	f := start(t, &entratest.Options{Directory: d})
 	tests := []struct {
