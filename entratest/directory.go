@@ -186,7 +186,7 @@ type Resource struct {
 	// Scopes are the delegated permissions the API has. Empty: any name is accepted, and .default gives
 	// user_impersonation (User.Read with ShortScopes).
 	Scopes []string `json:"scopes,omitempty"`
-	// ShortScopes lets scopes be written without ID, as those of Microsoft Graph, and answers name them so.
+	// ShortScopes lets scopes be written without ID, as those of Microsoft Graph, and answers name them as they were asked for.
 	ShortScopes bool `json:"short_scopes,omitempty"`
 	// TokenVersion is the format of the access tokens, 1 or 2. Zero: 1, as an app registration's
 	// requestedAccessTokenVersion of null.

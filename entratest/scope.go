@@ -24,6 +24,7 @@ type scopeName struct {
 	resource *Resource
 	audience string // the resource as the client wrote it: the aud of a version 1 token
 	name     string // ".default", or a permission
+	short    bool   // written without the resource
 }
 
 const defaultScope = ".default"
@@ -70,7 +71,9 @@ func (x *directoryIndex) parseScope(word string) (scopeName, *oauthError) {
 		return scopeName{}, refuse("invalid_scope", 70011, word)
 	}
 	if !strings.Contains(word, "/") && x.graph != nil {
-		return x.graph.scope(x.graph.AppID, word)
+		name, refusal := x.graph.scope(x.graph.AppID, word)
+		name.short = true
+		return name, refusal
 	}
 	if resource, audience, name := x.locate(word); resource != nil {
 		return resource.scope(audience, name)
@@ -158,13 +161,16 @@ func (r *Resource) defaults() []string {
 	return []string{"user_impersonation"}
 }
 
-// granted is the scope member of an answer. Entra names Graph's permissions without the resource, lists the OpenID
-// Connect scopes for Graph alone, and never offline_access.
+// granted is the scope member of an answer. Entra names Graph's permissions without the resource if they were asked for so,
+// else with it: clients take a scope that they do not find there for one that was declined. It lists the OpenID Connect
+// scopes for Graph alone, and never offline_access.
 func (s scopes) granted(resource *Resource, permissions []string) string {
 	var all []string
 	prefix := resource.ID + "/"
-	if resource.ShortScopes {
+	if !slices.ContainsFunc(s.names, func(n scopeName) bool { return !n.short }) {
 		prefix = ""
+	}
+	if resource.ShortScopes {
 		for _, r := range []struct {
 			asked bool
 			name  string

@@ -71,7 +71,8 @@ func TestCodeGrant(t *testing.T) {
 func TestTokensByResource(t *testing.T) {
 	tests := []struct{ scope, granted, audience, version string }{
 		{"User.Read Mail.Read", "openid profile Mail.Read User.Read", "00000003-0000-0000-c000-000000000000", "1.0"},
-		{"https://graph.microsoft.com/.default", "openid profile User.Read https://graph.microsoft.com/.default", "https://graph.microsoft.com", "1.0"},
+		{"https://graph.microsoft.com/.default", "openid profile https://graph.microsoft.com/User.Read https://graph.microsoft.com/.default", "https://graph.microsoft.com", "1.0"},
+		{"https://graph.microsoft.com/User.Read", "openid profile https://graph.microsoft.com/User.Read", "https://graph.microsoft.com", "1.0"},
 		{storage, "https://storage.azure.com/user_impersonation https://storage.azure.com/.default", "https://storage.azure.com", "1.0"},
 		{"https://storage.azure.com/user_impersonation", "https://storage.azure.com/user_impersonation", "https://storage.azure.com", "1.0"},
 		{"https://management.core.windows.net//.default", "https://management.core.windows.net/user_impersonation https://management.core.windows.net/.default", "https://management.core.windows.net/", "1.0"},
