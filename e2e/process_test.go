@@ -32,7 +32,7 @@ type server struct {
 func startServer(t *testing.T, ready *regexp.Regexp, environment []string, node, script string, arguments ...string) string {
 	t.Helper()
 	s := &server{output: newOutput(ready), exited: make(chan struct{})}
-	s.command = exec.Command(node, append([]string{"--import", preload(t), absolute(t, script)}, arguments...)...)
+	s.command = exec.Command(node, append([]string{"--import", preload(t, "exit-with-parent.mjs"), absolute(t, script)}, arguments...)...)
 	s.command.Dir = t.TempDir() // whatever it writes
 	s.command.Env = append(os.Environ(), environment...)
 	s.command.Stdout, s.command.Stderr = s.output, s.output
@@ -53,8 +53,8 @@ func startServer(t *testing.T, ready *regexp.Regexp, environment []string, node,
 }
 
 // preload is a URL, as node wants it.
-func preload(t *testing.T) string {
-	path := absolute(t, filepath.Join("node", "exit-with-parent.mjs"))
+func preload(t *testing.T, script string) string {
+	path := absolute(t, filepath.Join("node", script))
 	return (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path, "/")}).String()
 }
 

@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/authcode-go/authcode/entratest"
+)
+
+// client is a client that nobody here wrote, set up for one app of an emulator as its documentation says.
+type client interface {
+	// begin gives the URL to send a user to.
+	begin(t *testing.T) string
+	// redeem takes the callback that came of it, and gives an access token for clientScope.
+	redeem(t *testing.T, callback *url.URL) (string, error)
+	// silent gives one without the user. Claims are those of a challenge; empty: there was none.
+	silent(t *testing.T, claims string) (string, error)
+}
+
+// clientScope is what the clients ask for: a resource that names its permissions in full.
+const clientScope = armScope
+
+// clientEntra is an emulator for one client: the app "web" has a certificate too.
+type clientEntra struct {
+	*entra
+	pairs clientPairs
+	nodes map[string]*nodeClient // by script
+}
+
+// clientPairs are a certificate that the app has, and one that it has not.
+type clientPairs struct{ known, unknown certificatePair }
+
+type certificatePair struct {
+	certificate *x509.Certificate
+	key         *rsa.PrivateKey
+}
+
+func newClientPairs(t *testing.T) (p clientPairs) {
+	p.known.certificate, p.known.key = newClientCertificate(t)
+	p.unknown.certificate, p.unknown.key = newClientCertificate(t)
+	return p
+}
+
+func startClientEntra(t *testing.T, pairs clientPairs) *clientEntra {
+	t.Helper()
+	directory := entratest.DefaultDirectory()
+	for i := range directory.Apps {
+		if app := &directory.Apps[i]; app.Name == "web" {
+			app.Certificates = []*x509.Certificate{pairs.known.certificate}
+		}
+	}
+	e := startEntra(t, &entratest.Options{Directory: directory})
+	return &clientEntra{entra: e, pairs: pairs, nodes: map[string]*nodeClient{}}
+}
+
+// clientSettings is an app registration, as a client is told of it.
+type clientSettings struct {
+	Authority   string   `json:"authority"`
+	ClientID    string   `json:"clientId"`
+	RedirectURI string   `json:"redirectUri"`
+	Scopes      []string `json:"scopes"`
+	Secret      string   `json:"secret,omitempty"`
+}
+
+func (e *clientEntra) settings(app entratest.App, redirectURI string) clientSettings {
+	s := clientSettings{
+		Authority:   e.URL() + "/" + e.tenant.ID,
+		ClientID:    app.ClientID,
+		RedirectURI: redirectURI,
+		Scopes:      []string{clientScope},
+	}
+	if len(app.Secrets) > 0 {
+		s.Secret = app.Secrets[0]
+	}
+	return s
+}
+
+// onlyTo is an HTTP client for an emulator alone: a request to any other host fails the test, and goes nowhere.
+func (e *clientEntra) onlyTo(t *testing.T) *http.Client {
+	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if "https://"+r.URL.Host != e.URL() {
+			t.Errorf("the client asked %s", r.URL.Host)
+			return nil, http.ErrNotSupported
+		}
+		return e.Client().Transport.RoundTrip(r)
+	})}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// asked are the endpoints that were asked since the log was emptied, in order.
+func (e *clientEntra) asked() string {
+	var all []string
+	for _, r := range e.Requests() {
+		if r.Endpoint != "authorize" {
+			all = append(all, r.Endpoint)
+		}
+	}
+	if len(all) == 0 {
+		return "no request"
+	}
+	return strings.Join(all, ", ")
+}
+
+// newest is the last token request.
+func (e *clientEntra) newest(t *testing.T) entratest.Request {
+	t.Helper()
+	all := e.Requests()
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Endpoint == "token" {
+			return all[i]
+		}
+	}
+	t.Fatal("there was no token request")
+	return entratest.Request{}
+}

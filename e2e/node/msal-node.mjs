@@ -1,0 +1,38 @@
+// @azure/msal-node as an application uses it: confidential with a secret, public without, with PKCE, state and nonce.
+import { ConfidentialClientApplication, CryptoProvider, PublicClientApplication } from '@azure/msal-node';
+
+import { serve } from './client.mjs';
+
+serve(async ({ authority, clientId, secret, redirectUri, scopes }) => {
+  const auth = {
+    authority,
+    clientCapabilities: ['cp1'],
+    clientId,
+    knownAuthorities: [new URL(authority).host],
+  };
+  const app = secret
+    ? new ConfidentialClientApplication({ auth: { ...auth, clientSecret: secret } })
+    : new PublicClientApplication({ auth });
+  const crypto = new CryptoProvider();
+  const { verifier, challenge } = await crypto.generatePkceCodes();
+  const state = crypto.createNewGuid();
+  const nonce = crypto.createNewGuid();
+  let account;
+  return {
+    begin: () =>
+      app.getAuthCodeUrl({ codeChallenge: challenge, codeChallengeMethod: 'S256', nonce, redirectUri, scopes, state }),
+    redeem: async (callback) => {
+      const answer = Object.fromEntries(new URL(callback).searchParams);
+      const result = await app.acquireTokenByCode(
+        { code: answer.code, codeVerifier: verifier, nonce, redirectUri, scopes, state },
+        answer,
+      );
+      account = result.account;
+      return result.accessToken;
+    },
+    silent: async (claims) => {
+      const result = await app.acquireTokenSilent({ account, claims: claims || undefined, scopes });
+      return result.accessToken;
+    },
+  };
+});
