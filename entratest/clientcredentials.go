@@ -37,7 +37,8 @@ func (e *Emulator) issueToApp(x *exchange, c client) (*issue, *oauthError) {
 		return nil, refusal
 	case asked.resources() > 1:
 		return nil, refuse("invalid_scope", 28000, asked.text)
-	case refusal != nil, len(asked.names) == 0, asked.reserved != reserved{},
+	// The OpenID Connect scopes mean nothing here, but MSAL Go always sends them, and Entra lets it.
+	case refusal != nil, len(asked.names) == 0,
 		slices.ContainsFunc(asked.names, func(n scopeName) bool { return n.name != defaultScope }):
 		return nil, refuse("invalid_scope", 1002012, asked.text)
 	}

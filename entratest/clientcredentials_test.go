@@ -35,6 +35,7 @@ func TestClientCredentials(t *testing.T) {
 		roles                                        []any
 	}{
 		{graphDefault, "https://graph.microsoft.com", "1.0", "appid", "appidacr", "https://sts.windows.net/" + contoso + "/", []any{"Mail.Send", "User.Read.All"}},
+		{graphDefault + " openid offline_access profile", "https://graph.microsoft.com", "1.0", "appid", "appidacr", "https://sts.windows.net/" + contoso + "/", []any{"Mail.Send", "User.Read.All"}},
 		{"api://orders/.default", d.Resource("api://orders").AppID, "2.0", "azp", "azpacr", f.URL() + "/" + contoso + "/v2.0", []any{"Orders.Process.All"}},
 		{"https://management.azure.com//.default", "https://management.azure.com/", "1.0", "appid", "appidacr", "https://sts.windows.net/" + contoso + "/", nil},
 	}
@@ -119,8 +120,7 @@ func TestClientCredentialsRefused(t *testing.T) {
 		{"a permission", "https://graph.microsoft.com/User.Read.All", "invalid_scope", 1002012},
 		{"a short permission", "User.Read", "invalid_scope", 1002012},
 		{"an unknown permission", "api://orders/Nothing", "invalid_scope", 1002012},
-		{"OpenID scopes", graphDefault + " openid", "invalid_scope", 1002012},
-		{"offline_access", "offline_access", "invalid_scope", 1002012},
+		{"OpenID scopes alone", "openid offline_access profile", "invalid_scope", 1002012},
 		{"two resources", storage + " " + arm, "invalid_scope", 28000},
 		{"unknown resource", "https://nowhere.example/.default", "invalid_resource", 500011},
 	}
