@@ -73,7 +73,7 @@ func (d *document) table(t *testing.T, name string) (before string, rows []strin
 	start += len(mark)
 	end := strings.Index(string(text[start:]), "\n\n")
 	if end < 0 {
-		end = len(text) - start
+		end = len(text) - start - 1 // the table is the last of the document
 	}
 	end += start
 	return string(text[:start]), strings.Split(string(text[start:end]), "\n"), string(text[end:])

@@ -12,7 +12,7 @@ import (
 // state, response_mode form_post and a port of localhost that nobody registered.
 func TestMSALGoSignsInWithABrowser(t *testing.T) {
 	t.Parallel()
-	e := startClientEntra(t, clientPairs{})
+	e := startClientEntra(t)
 	m := mustOpen(t, openMSALPublic, e, e.settings(e.Directory().App("native"), ""))
 	app := m.(*msalPublic).app
 	var asked url.Values
@@ -68,11 +68,10 @@ func mustOpen(t *testing.T, open opener, e *clientEntra, settings clientSettings
 // for one that was declined, so that each way to write them must come back as the client wrote it.
 func TestClientsAskForGraphsScopes(t *testing.T) {
 	t.Parallel()
-	pairs := newClientPairs(t)
 	for _, c := range codeClients {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			e := startClientEntra(t, pairs)
+			e := startClientEntra(t)
 			for _, scopes := range [][]string{
 				{"User.Read"}, {"user.read"}, {"https://graph.microsoft.com/User.Read"}, {"User.Read", "Mail.Read"}, {"https://graph.microsoft.com/.default"},
 			} {

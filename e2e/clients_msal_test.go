@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"crypto/x509"
 	"net/url"
 	"testing"
 
@@ -17,33 +16,22 @@ type msalConfidential struct {
 	account  confidential.Account
 }
 
-func openMSALConfidential(t *testing.T, e *clientEntra, settings clientSettings) (client, error) {
-	credential, err := confidential.NewCredFromSecret(settings.Secret)
-	if err != nil {
-		return nil, err
+func openMSAL(credential credentialMaker) opener {
+	return func(t *testing.T, e *clientEntra, settings clientSettings) (client, error) {
+		app, err := newMSAL(t, e, settings, credential)
+		return &msalConfidential{app: app, settings: settings}, err
 	}
-	return newMSALConfidential(t, e, settings, credential)
 }
 
-// openMSALCertificate takes the certificate of the app, or where the secret is to be wrong, one that the app does not know.
-func openMSALCertificate(t *testing.T, e *clientEntra, settings clientSettings) (client, error) {
-	pair := e.pairs.known
-	if settings.Secret == wrongSecret {
-		pair = e.pairs.unknown
-	}
-	credential, err := confidential.NewCredFromCert([]*x509.Certificate{pair.certificate}, pair.key)
+func newMSAL(t *testing.T, e *clientEntra, settings clientSettings, make credentialMaker) (confidential.Client, error) {
+	credential, err := make(e, settings)
 	if err != nil {
-		return nil, err
+		return confidential.Client{}, err
 	}
-	return newMSALConfidential(t, e, settings, credential)
-}
-
-func newMSALConfidential(t *testing.T, e *clientEntra, settings clientSettings, credential confidential.Credential) (client, error) {
-	app, err := confidential.New(settings.Authority, settings.ClientID, credential,
+	return confidential.New(settings.Authority, settings.ClientID, credential,
 		confidential.WithHTTPClient(e.onlyTo(t)),
 		confidential.WithInstanceDiscovery(false),
 		confidential.WithClientCapabilities([]string{"cp1"}))
-	return &msalConfidential{app: app, settings: settings}, err
 }
 
 func (m *msalConfidential) begin(t *testing.T) string {

@@ -83,7 +83,7 @@ func (o *oauth2Client) silent(_ *testing.T, claims string) (string, error) {
 // for users of any tenant does instead is to take the document as it is and to check the issuer by the token's tenant.
 func TestGoOIDCAtCommon(t *testing.T) {
 	t.Parallel()
-	e := startClientEntra(t, clientPairs{})
+	e := startClientEntra(t)
 	ctx := oidc.ClientContext(t.Context(), e.onlyTo(t))
 	common := e.URL() + "/common/v2.0"
 	_, err := oidc.NewProvider(ctx, common)

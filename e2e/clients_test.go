@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/authcode-go/authcode/entratest"
@@ -39,18 +40,31 @@ type certificatePair struct {
 	key         *rsa.PrivateKey
 }
 
-func newClientPairs(t *testing.T) (p clientPairs) {
-	p.known.certificate, p.known.key = newClientCertificate(t)
-	p.unknown.certificate, p.unknown.key = newClientCertificate(t)
-	return p
+var (
+	sharedPairs     clientPairs
+	makeSharedPairs sync.Once // a key takes longer to make than a test
+)
+
+// pair is the app's, or where the secret is to be wrong, the one that the app has not.
+func (e *clientEntra) pair(settings clientSettings) certificatePair {
+	if settings.Secret == wrongSecret {
+		return e.pairs.unknown
+	}
+	return e.pairs.known
 }
 
-func startClientEntra(t *testing.T, pairs clientPairs) *clientEntra {
+func startClientEntra(t *testing.T) *clientEntra {
 	t.Helper()
+	makeSharedPairs.Do(func() {
+		sharedPairs.known.certificate, sharedPairs.known.key = newClientCertificate(t)
+		sharedPairs.unknown.certificate, sharedPairs.unknown.key = newClientCertificate(t)
+	})
+	pairs := sharedPairs
 	directory := entratest.DefaultDirectory()
 	for i := range directory.Apps {
 		if app := &directory.Apps[i]; app.Name == "web" {
 			app.Certificates = []*x509.Certificate{pairs.known.certificate}
+			app.FederatedCredentials = []entratest.FederatedCredential{pairs.trusted()}
 		}
 	}
 	e := startEntra(t, &entratest.Options{Directory: directory})
@@ -59,6 +73,8 @@ func startClientEntra(t *testing.T, pairs clientPairs) *clientEntra {
 
 // clientSettings is an app registration, as a client is told of it.
 type clientSettings struct {
+	// Assertion is a token of somebody else: the user's that an API was called with, or one that stands for the app.
+	Assertion   string   `json:"assertion,omitempty"`
 	Authority   string   `json:"authority"`
 	ClientID    string   `json:"clientId"`
 	RedirectURI string   `json:"redirectUri"`
@@ -93,6 +109,18 @@ func (e *clientEntra) onlyTo(t *testing.T) *http.Client {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// wantUserToken checks that an access token for clientScope is alice's, and good.
+func (e *clientEntra) wantUserToken(t *testing.T, token string) {
+	t.Helper()
+	claims, err := e.VerifyAccessToken(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claims["upn"] != aliceAtContoso || claims["tid"] != e.tenant.ID || claims["scp"] != "user_impersonation" {
+		t.Errorf("the token's claims are %v", claims)
+	}
+}
 
 // asked are the endpoints that were asked since the log was emptied, in order.
 func (e *clientEntra) asked() string {

@@ -4,8 +4,8 @@
 // Clients that nobody here wrote run against the emulator in turn, so that it answers as they expect of Entra; what each
 // reports is in docs/clients.md.
 //
-// The servers, and the clients in JavaScript, are npm packages, pinned in node/package-lock.json; "npm ci --prefix e2e/node" installs them. A test whose
-// package is missing is skipped and says so; with AUTHCODE_REQUIRE_SERVERS=1 it fails instead.
+// The servers, and the clients in JavaScript, are npm packages, pinned in node/package-lock.json; "npm ci --prefix e2e/node"
+// installs them. A test whose package is missing is skipped and says so; with AUTHCODE_REQUIRE_SERVERS=1 it fails instead.
 //
 // Nothing imports this module and it is never tagged: what it requires reaches no user of authcode.
 package e2e

@@ -1,14 +1,17 @@
-// @azure/identity's AuthorizationCodeCredential, which takes a code from a sign-in that is the application's own.
-import { AuthorizationCodeCredential } from '@azure/identity';
+// @azure/identity's credentials. AuthorizationCodeCredential takes a code from a sign-in that is the application's own.
+import { AuthorizationCodeCredential, ClientSecretCredential, OnBehalfOfCredential } from '@azure/identity';
 
 import { serve } from './client.mjs';
 
-serve(async ({ authority, clientId, secret, redirectUri, scopes }) => {
+serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) => {
   const { origin, pathname } = new URL(authority);
   const tenantId = pathname.slice(1);
   const options = { authorityHost: origin, disableInstanceDiscovery: true };
-  let credential;
-  const getToken = async (claims) =>
+  const app = new ClientSecretCredential(tenantId, clientId, secret, options);
+  const onBehalfOf =
+    assertion && new OnBehalfOfCredential({ ...options, clientId, clientSecret: secret, tenantId, userAssertionToken: assertion });
+  let user;
+  const getToken = async (credential, claims) =>
     (await credential.getToken(scopes, { claims: claims || undefined, enableCae: true })).token;
   return {
     begin: () => {
@@ -23,9 +26,11 @@ serve(async ({ authority, clientId, secret, redirectUri, scopes }) => {
     },
     redeem: (callback) => {
       const code = new URL(callback).searchParams.get('code');
-      credential = new AuthorizationCodeCredential(tenantId, clientId, secret, code, redirectUri, options);
-      return getToken();
+      user = new AuthorizationCodeCredential(tenantId, clientId, secret, code, redirectUri, options);
+      return getToken(user);
     },
-    silent: getToken,
+    silent: (claims) => getToken(user, claims),
+    appToken: () => getToken(app),
+    onBehalfOf: () => getToken(onBehalfOf),
   };
 });

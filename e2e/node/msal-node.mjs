@@ -1,9 +1,9 @@
-// @azure/msal-node as an application uses it: confidential with a secret, public without, with PKCE, state and nonce.
+// @azure/msal-node as an application uses it: confidential with a secret, public without; users with PKCE, state and nonce.
 import { ConfidentialClientApplication, CryptoProvider, PublicClientApplication } from '@azure/msal-node';
 
 import { serve } from './client.mjs';
 
-serve(async ({ authority, clientId, secret, redirectUri, scopes }) => {
+serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) => {
   const auth = {
     authority,
     clientCapabilities: ['cp1'],
@@ -34,5 +34,7 @@ serve(async ({ authority, clientId, secret, redirectUri, scopes }) => {
       const result = await app.acquireTokenSilent({ account, claims: claims || undefined, scopes });
       return result.accessToken;
     },
+    appToken: async () => (await app.acquireTokenByClientCredential({ scopes })).accessToken,
+    onBehalfOf: async () => (await app.acquireTokenOnBehalfOf({ oboAssertion: assertion, scopes })).accessToken,
   };
 });

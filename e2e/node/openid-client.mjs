@@ -4,7 +4,9 @@ import * as oidc from 'openid-client';
 
 import { serve } from './client.mjs';
 
-serve(async ({ authority, clientId, secret, redirectUri, scopes }) => {
+const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'; // RFC 7523 section 2.1
+
+serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) => {
   const config = await oidc.discovery(
     new URL(`${authority}/v2.0`),
     clientId,
@@ -40,6 +42,11 @@ serve(async ({ authority, clientId, secret, redirectUri, scopes }) => {
       if (claims) parameters.claims = claims;
       tokens = await oidc.refreshTokenGrant(config, tokens.refresh_token, parameters);
       return tokens.access_token;
+    },
+    appToken: async () => (await oidc.clientCredentialsGrant(config, { scope: scopes.join(' ') })).access_token,
+    onBehalfOf: async () => {
+      const parameters = { assertion, requested_token_use: 'on_behalf_of', scope: scopes.join(' ') };
+      return (await oidc.genericGrantRequest(config, jwtBearer, parameters)).access_token;
     },
   };
 });
