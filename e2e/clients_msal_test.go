@@ -69,12 +69,16 @@ type msalPublic struct {
 }
 
 func openMSALPublic(t *testing.T, e *clientEntra, settings clientSettings) (client, error) {
-	app, err := public.New(settings.ClientID,
+	app, err := newMSALPublic(t, e, settings)
+	return &msalPublic{app: app, settings: settings, verifier: oauth2.GenerateVerifier()}, err
+}
+
+func newMSALPublic(t *testing.T, e *clientEntra, settings clientSettings) (public.Client, error) {
+	return public.New(settings.ClientID,
 		public.WithAuthority(settings.Authority),
 		public.WithHTTPClient(e.onlyTo(t)),
 		public.WithInstanceDiscovery(false),
 		public.WithClientCapabilities([]string{"cp1"}))
-	return &msalPublic{app: app, settings: settings, verifier: oauth2.GenerateVerifier()}, err
 }
 
 func (m *msalPublic) begin(t *testing.T) string {

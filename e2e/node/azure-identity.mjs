@@ -1,5 +1,10 @@
 // @azure/identity's credentials. AuthorizationCodeCredential takes a code from a sign-in that is the application's own.
-import { AuthorizationCodeCredential, ClientSecretCredential, OnBehalfOfCredential } from '@azure/identity';
+import {
+  AuthorizationCodeCredential,
+  ClientSecretCredential,
+  DeviceCodeCredential,
+  OnBehalfOfCredential,
+} from '@azure/identity';
 
 import { serve } from './client.mjs';
 
@@ -7,10 +12,11 @@ serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) =>
   const { origin, pathname } = new URL(authority);
   const tenantId = pathname.slice(1);
   const options = { authorityHost: origin, disableInstanceDiscovery: true };
-  const app = new ClientSecretCredential(tenantId, clientId, secret, options);
+  const app = secret && new ClientSecretCredential(tenantId, clientId, secret, options);
   const onBehalfOf =
     assertion && new OnBehalfOfCredential({ ...options, clientId, clientSecret: secret, tenantId, userAssertionToken: assertion });
   let user;
+  let waiting; // for the user of a device
   const getToken = async (credential, claims) =>
     (await credential.getToken(scopes, { claims: claims || undefined, enableCae: true })).token;
   return {
@@ -32,5 +38,12 @@ serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) =>
     silent: (claims) => getToken(user, claims),
     appToken: () => getToken(app),
     onBehalfOf: () => getToken(onBehalfOf),
+    deviceCode: () =>
+      new Promise((show, fail) => {
+        const userPromptCallback = ({ userCode }) => show(userCode);
+        waiting = getToken(new DeviceCodeCredential({ ...options, clientId, tenantId, userPromptCallback }));
+        waiting.catch(fail);
+      }),
+    deviceToken: () => waiting,
   };
 });

@@ -18,6 +18,7 @@ serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) =>
   const state = crypto.createNewGuid();
   const nonce = crypto.createNewGuid();
   let account;
+  let waiting; // for the user of a device
   return {
     begin: () =>
       app.getAuthCodeUrl({ codeChallenge: challenge, codeChallengeMethod: 'S256', nonce, redirectUri, scopes, state }),
@@ -36,5 +37,12 @@ serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) =>
     },
     appToken: async () => (await app.acquireTokenByClientCredential({ scopes })).accessToken,
     onBehalfOf: async () => (await app.acquireTokenOnBehalfOf({ oboAssertion: assertion, scopes })).accessToken,
+    deviceCode: () =>
+      new Promise((show, fail) => {
+        const deviceCodeCallback = ({ userCode }) => show(userCode);
+        waiting = app.acquireTokenByDeviceCode({ deviceCodeCallback, scopes });
+        waiting.catch(fail);
+      }),
+    deviceToken: async () => (await waiting).accessToken,
   };
 });

@@ -18,6 +18,7 @@ serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) =>
   const nonce = oidc.randomNonce();
   const state = oidc.randomState();
   let tokens;
+  let device;
   return {
     begin: async () =>
       oidc.buildAuthorizationUrl(config, {
@@ -48,5 +49,10 @@ serve(async ({ assertion, authority, clientId, secret, redirectUri, scopes }) =>
       const parameters = { assertion, requested_token_use: 'on_behalf_of', scope: scopes.join(' ') };
       return (await oidc.genericGrantRequest(config, jwtBearer, parameters)).access_token;
     },
+    deviceCode: async () => {
+      device = await oidc.initiateDeviceAuthorization(config, { scope: scopes.join(' ') });
+      return device.user_code;
+    },
+    deviceToken: async () => (await oidc.pollDeviceAuthorizationGrant(config, device)).access_token,
   };
 });
