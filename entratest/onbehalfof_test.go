@@ -34,7 +34,7 @@ func TestOnBehalfOf(t *testing.T) {
 	f := start(t, nil)
 	assertion := f.ordersToken(alice)
 	a := f.mustToken(oboForm(assertion, "client_info", "1"))
-	if a.RefreshToken != "" || a.IDToken != "" || a.ClientInfo == "" || a.Scope != "User.Read" || a.ExpiresIn != 3600 {
+	if a.RefreshToken != "" || a.IDToken != "" || a.ClientInfo == "" || a.Scope != "https://graph.microsoft.com/User.Read" || a.ExpiresIn != 3600 {
 		t.Errorf("%+v", a)
 	}
 	got, err := f.VerifyAccessToken(a.AccessToken)

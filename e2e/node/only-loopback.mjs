@@ -9,7 +9,7 @@ net.Socket.prototype.connect = function (...given) {
   const host = typeof options === 'object' ? options.host : given[1];
   if (host !== undefined && !['localhost', '127.0.0.1', '::1'].includes(host)) {
     elsewhere.push(host);
-    this.destroy(new Error(`${host} is another machine`));
+    setImmediate(() => this.destroy(new Error(`${host} is another machine`))); // once somebody listens for it
     return this;
   }
   return connect.apply(this, given);
