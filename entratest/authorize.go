@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -238,6 +239,9 @@ func (e *Emulator) deliverCode(x *exchange, a *authorizeRequest, user *User, s s
 		},
 	})
 	parameters := url.Values{"code": {code}, "session_state": {s.ID}}
+	if asked, _ := strconv.ParseBool(x.query.Get("client_info")); asked { // as MSAL for JavaScript does
+		parameters.Set("client_info", user.clientInfo())
+	}
 	return e.deliver(x, a, parameters)
 }
 

@@ -1,6 +1,7 @@
 package entratest_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,6 +25,24 @@ func TestAuthorizeDelivers(t *testing.T) {
 		}
 		if q.Get("code") == "" || q.Get("state") != "st&te=1" || q.Get("session_state") == "" || !strings.HasPrefix(u.String(), callback) {
 			t.Errorf("%s: %s", mode, u)
+		}
+	}
+}
+
+// Who the user is at home goes to the app that asks for it, and to no other.
+func TestAuthorizeClientInfo(t *testing.T) {
+	f := start(t, nil)
+	for asked, want := range map[string]string{
+		"":  "",
+		"0": "",
+		"1": base64.RawURLEncoding.EncodeToString([]byte(`{"uid":"` + directory.User(alice).ObjectID + `","utid":"` + contoso + `"}`)),
+	} {
+		u, err := f.Authorize(t.Context(), f.authorizeURL("client_info", asked), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := u.Query().Get("client_info"); got != want {
+			t.Errorf("client_info=%s: got %q, want %q", asked, got, want)
 		}
 	}
 }
