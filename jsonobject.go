@@ -20,84 +20,40 @@ var errTruncatedJSON = errors.New("the JSON ends early")
 type jsonObject map[string]json.RawMessage
 
 func parseObject(data []byte) (jsonObject, error) {
-	if !json.Valid(data) {
+	members, twice := make(jsonObject, 12), false
+	s := jsonScanner{text: data}
+	whole := s.object(func(name, value []byte) {
+		member, _ := unquoteJSON(name) // a string, or it were not found
+		_, there := members[member]
+		twice = twice || there
+		members[member] = value
+	})
+	s.blanks()
+	switch {
+	case !whole || s.at < len(data):
 		return nil, explainInvalid(data)
+	case !utf8.Valid(data):
+		return nil, errNotUTF8
+	case twice:
+		return nil, errors.New("a member of it stands twice")
 	}
-	if !utf8.Valid(data) {
-		return nil, errors.New("it is not UTF-8")
-	}
-	data = bytes.TrimSpace(data)
-	if data[0] != '{' {
-		return nil, errors.New("it is JSON but not an object")
-	}
-	return splitMembers(data[1 : len(data)-1])
+	return members, nil
 }
 
-// explainInvalid tells text that was cut off from text that never was JSON.
+var errNotUTF8 = errors.New("it is not UTF-8")
+
+// explainInvalid tells text that was cut off from text that never was JSON, and from JSON that is no object.
 func explainInvalid(data []byte) error {
 	err := json.NewDecoder(bytes.NewReader(data)).Decode(new(json.RawMessage))
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return errTruncatedJSON
+	case !json.Valid(data):
+		return errors.New("it is not JSON")
+	case !utf8.Valid(data):
+		return errNotUTF8
 	}
-	return errors.New("it is not JSON")
-}
-
-// splitMembers walks the inside of an object that json.Valid has approved.
-func splitMembers(data []byte) (jsonObject, error) {
-	members := make(jsonObject, 12)
-	for {
-		data = bytes.TrimLeft(data, ", \t\r\n")
-		if len(data) == 0 {
-			return members, nil
-		}
-		end := endOfString(data)
-		name, err := unquoteJSON(data[:end])
-		if err != nil {
-			return nil, err
-		}
-		data = bytes.TrimLeft(data[end:], ": \t\r\n")
-		end = endOfValue(data)
-		if _, twice := members[name]; twice {
-			return nil, errors.New("a member of it stands twice")
-		}
-		members[name] = bytes.TrimRight(data[:end], " \t\r\n")
-		data = data[end:]
-	}
-}
-
-// endOfString finds the index after the closing quote of a string at the start of data.
-func endOfString(data []byte) int {
-	for i := 1; i < len(data); i++ {
-		switch data[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(data)
-}
-
-// endOfValue finds the end of the value at the start of data: the comma behind it, outside strings and brackets.
-func endOfValue(data []byte) int {
-	depth := 0
-	for i := 0; i < len(data); {
-		switch data[i] {
-		case '"':
-			i += endOfString(data[i:])
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		case ',':
-			if depth == 0 {
-				return i
-			}
-		}
-		i++
-	}
-	return len(data)
+	return errors.New("it is JSON but not an object")
 }
 
 func unquoteJSON(raw []byte) (string, error) {
