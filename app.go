@@ -115,7 +115,7 @@ func newApp(c appConfig) (*App, error) {
 		wire: wire{
 			auth:     c.auth,
 			clientID: c.clientID,
-			retry:    refreshRetry(c.client.Retry),
+			retry:    retries(refreshRetry(c.client.Retry)),
 		},
 		onEvent:       c.onEvent,
 		redirectURI:   c.redirectURI,

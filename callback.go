@@ -53,7 +53,7 @@ func (a *App) Redeem(ctx context.Context, flow *Flow, response url.Values) (*Aut
 	if c, err := a.callbacks.of(key, flow.Expires).outcome(); c != nil || err != nil {
 		return c, err
 	}
-	if err := pauses.wait(ctx, a.site.endpointsOf(flow.TenantID).Token); err != nil {
+	if err := pauses.wait(ctx, a.site.tokenURL(flow.TenantID)); err != nil {
 		return nil, a.sayClosed(err)
 	}
 	credential, err := a.redemptions.Do(ctx, key, func(ctx context.Context) (*AuthorizationCodeCredential, error) {

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -26,16 +25,17 @@ type authRequest struct {
 	clientID string
 	tokenURL string // the audience of assertions, always the configured endpoint (RFC 10070 section 1)
 	adfs     bool   // AD FS knows only the older assertion header
-	form     url.Values
-	header   http.Header
-	secrets  []string // what was added, so that it can be masked
+
+	authorization string   // the header; "": none
+	form          form     // parameters to add
+	secrets       []string // what was added, so that it can be masked
 }
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
 
 func (r *authRequest) setAssertion(assertion string) {
-	r.form.Set("client_assertion_type", assertionType)
-	r.form.Set("client_assertion", assertion)
+	r.form.add("client_assertion_type", assertionType)
+	r.form.add("client_assertion", assertion)
 	r.secrets = append(r.secrets, assertion)
 }
 
@@ -65,13 +65,13 @@ func (a secretAuth) check() error {
 
 func (a secretAuth) apply(_ context.Context, r *authRequest) error {
 	if !a.basic {
-		r.form.Set("client_secret", a.secret)
+		r.form.add("client_secret", a.secret)
 		r.secrets = append(r.secrets, a.secret)
 		return nil
 	}
 	pair := url.QueryEscape(r.clientID) + ":" + url.QueryEscape(a.secret)
 	encoded := base64.StdEncoding.EncodeToString([]byte(pair))
-	r.header.Set("Authorization", "Basic "+encoded)
+	r.authorization = "Basic " + encoded
 	r.secrets = append(r.secrets, a.secret, encoded)
 	return nil
 }

@@ -235,7 +235,7 @@ func (g *grant) token(ctx context.Context, q query) (azcore.AccessToken, error) 
 		return access, err
 	}
 	// The caller's own refresh met a Retry-After: one more try, behind the same wait as everybody's.
-	switch waited := pauses.wait(ctx, g.app.site.endpointsOf(q.key.tenant).Token); {
+	switch waited := pauses.wait(ctx, g.app.site.tokenURL(q.key.tenant)); {
 	case waited == nil:
 		return g.cachedOrRefreshed(ctx, q)
 	case ctx.Err() != nil:
@@ -262,7 +262,7 @@ func (g *grant) refreshedAfterPause(ctx context.Context, q query) (azcore.Access
 	if err := s.usable(q); err != nil {
 		return azcore.AccessToken{}, err
 	}
-	if err := pauses.wait(ctx, g.app.site.endpointsOf(q.key.tenant).Token); err != nil {
+	if err := pauses.wait(ctx, g.app.site.tokenURL(q.key.tenant)); err != nil {
 		return azcore.AccessToken{}, err
 	}
 	return g.refreshed(ctx, q)

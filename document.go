@@ -116,7 +116,7 @@ func (d *document[T]) read(ctx context.Context) (edition[T], error) {
 
 // get reads a public document of the server: metadata or keys.
 func (w *wire) get(ctx context.Context, documentURL string) ([]byte, error) {
-	req, err := runtime.NewRequest(withoutCallersHTTP(ctx, w.retry), http.MethodGet, documentURL)
+	req, err := runtime.NewRequest(&requestContext{ctx, nil, w.retry}, http.MethodGet, documentURL)
 	if err != nil {
 		return nil, err
 	}

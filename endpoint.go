@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,7 +22,7 @@ type wire struct {
 	auth     ClientAuth
 	clientID string
 	pipeline runtime.Pipeline
-	retry    policy.RetryOptions // of a refresh
+	retry    context.Context // of everything but a code; see requestContext
 	site     site
 }
 
@@ -31,9 +30,9 @@ type wire struct {
 type tokenRequest struct {
 	doing    string // for errors: "redeeming the authorization code"
 	tenantID string
-	form     url.Values // without client authentication
-	mailbox  string     // "uid@utid": lets Entra route the request to the user's region; "": not known
-	once     bool       // a code: never sent twice, and whether it was sent at all matters
+	form     form   // without client authentication
+	mailbox  string // "uid@utid": lets Entra route the request to the user's region; "": not known
+	once     bool   // a code: never sent twice, and whether it was sent at all matters
 	timeout  time.Duration
 }
 
@@ -62,8 +61,8 @@ func (f *failure) server() *AuthenticationFailedError {
 
 // post is the only place that sends a token request.
 func (w *wire) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure) {
-	endpoints := w.site.endpointsOf(r.tenantID)
-	if _, paused := pauses.left(endpoints.Token); paused != nil { // it began while this one waited for its turn
+	tokenURL := w.site.tokenURL(r.tenantID)
+	if _, paused := pauses.left(tokenURL); paused != nil { // it began while this one waited for its turn
 		return nil, &failure{unsent, paused}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
@@ -73,25 +72,28 @@ func (w *wire) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure
 		auth:     w.auth,
 		clientID: w.clientID,
 		form:     r.form,
-		tokenURL: endpoints.Token,
+		tokenURL: tokenURL,
 	}
-	x := &exchange{began: time.Now(), call: call, doing: r.doing + " at " + hostOf(endpoints.Token)}
+	x := &exchange{began: time.Now(), call: call, doing: r.doing}
 	answer, failed := x.do(func() (*http.Response, error) { return w.send(ctx, r, call) })
 	if failed != nil {
 		if e, ok := errors.AsType[*AuthenticationFailedError](failed.err); ok {
-			pauses.begin(endpoints.Token, e.RetryAfter)
+			pauses.begin(tokenURL, e.RetryAfter)
 		}
 	}
 	return answer, failed
 }
 
 func (w *wire) send(ctx context.Context, r tokenRequest, call *tokenCall) (*http.Response, error) {
-	ctx = context.WithValue(ctx, tokenCallKey{}, call)
-	req, err := runtime.NewRequest(withoutCallersHTTP(ctx, w.retryFor(r.once)), http.MethodPost, call.tokenURL)
+	retry := w.retry
+	if r.once {
+		retry = neverAgain
+	}
+	req, err := runtime.NewRequest(&requestContext{ctx, call, retry}, http.MethodPost, call.tokenURL)
 	if err != nil {
 		return nil, err
 	}
-	if err := setForm(req, r.form.Encode()); err != nil {
+	if err := setForm(req, r.form.encode()); err != nil {
 		return nil, err
 	}
 	runtime.SkipBodyDownload(req)
@@ -111,35 +113,10 @@ func setForm(req *policy.Request, form string) error {
 	return err
 }
 
-// withoutCallersHTTP takes away what azcore lets a caller hang on a context for its own request: a captured response
-// would be a captured token, and our retries are not the caller's.
-func withoutCallersHTTP(ctx context.Context, retry policy.RetryOptions) context.Context {
-	ctx = policy.WithHTTPHeader(ctx, http.Header{})
-	ctx = policy.WithCaptureResponse(ctx, new(*http.Response))
-	return policy.WithRetryOptions(untraced{ctx}, retry)
-}
+// neverAgain is for a code, which is never sent twice: RFC 6749 section 4.1.2 has the server revoke what it gave for one that is.
+var neverAgain = retries(policy.RetryOptions{MaxRetries: -1})
 
-// untraced hides a caller's httptrace.ClientTrace, whose hooks see headers, and so the secret of client_secret_basic.
-type untraced struct{ context.Context }
-
-func (c untraced) Value(key any) any {
-	value := c.Context.Value(key)
-	if _, trace := value.(*httptrace.ClientTrace); trace {
-		return nil
-	}
-	return value
-}
-
-// retryFor gives the pipeline's retries. A code is never sent twice: RFC 6749 section 4.1.2 has the server revoke
-// what it gave for one that is. A refresh follows ClientOptions.Retry, except that 429 and 503 are the pause's.
-func (w *wire) retryFor(once bool) policy.RetryOptions {
-	if once {
-		return policy.RetryOptions{MaxRetries: -1}
-	}
-	return w.retry
-}
-
-// refreshRetry makes a user's retry options those of a refresh.
+// refreshRetry makes a user's retry options those of a refresh: it follows them, except that 429 and 503 are the pause's.
 func refreshRetry(given policy.RetryOptions) policy.RetryOptions {
 	retry := given
 	if retry.RetryDelay < 0 {
@@ -169,6 +146,8 @@ type exchange struct {
 	doing string
 }
 
+func (x *exchange) what() string { return x.doing + " at " + hostOf(x.call.tokenURL) }
+
 func (x *exchange) redactor() redactor { return x.call.redactor() }
 
 // do sends and reads. A panic in a policy or Transporter is an answer that nobody has seen.
@@ -186,14 +165,14 @@ func (x *exchange) do(send func() (*http.Response, error)) (answer *tokenAnswer,
 }
 
 func (x *exchange) fail(f fate, e *AuthenticationFailedError) *failure {
-	e.doing = x.doing
+	e.doing = x.what()
 	return &failure{f, e}
 }
 
 // noAnswer sorts an error of the transport.
 func (x *exchange) noAnswer(err error, resp *http.Response) *failure {
 	if proof, ok := errors.AsType[*proofError](err); ok {
-		return &failure{unsent, fmt.Errorf("authcode: %s failed: %w", x.doing, x.redactor().error(proof.err))}
+		return &failure{unsent, fmt.Errorf("authcode: %s failed: %w", x.what(), x.redactor().error(proof.err))}
 	}
 	err = x.redactor().error(err)
 	e := &AuthenticationFailedError{cause: err}
@@ -244,17 +223,17 @@ func readBody(resp *http.Response) ([]byte, error) {
 		return runtime.Payload(resp)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body := make([]byte, resp.ContentLength)
+	body := make([]byte, resp.ContentLength+1) // the end is read too: the connection is used again only then
 	n, err := io.ReadFull(resp.Body, body)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+		return nil, &badAnswerError{"it is longer than it says"}
+	case int64(n) == resp.ContentLength:
+		return body[:n], nil
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
-	if err == nil { // the end is read too: the connection is used again only then
-		if more, _ := resp.Body.Read(make([]byte, 1)); more > 0 {
-			err = &badAnswerError{"it is longer than it says"}
-		}
-	}
-	return body[:n], err
+	return nil, err
 }
 
 func readOK(resp *http.Response, body []byte) (jsonObject, error) {

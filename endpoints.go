@@ -99,14 +99,25 @@ func (s *site) endpointsOf(tenantID string) Endpoints {
 		return Endpoints{
 			Authorize:  base + "/oauth2/authorize",
 			EndSession: base + "/oauth2/logout",
-			Token:      base + "/oauth2/token",
+			Token:      s.tokenURL(tenantID),
 		}
 	}
 	return Endpoints{
 		Authorize:  base + "/oauth2/v2.0/authorize",
 		EndSession: base + "/oauth2/v2.0/logout",
-		Token:      base + "/oauth2/v2.0/token",
+		Token:      s.tokenURL(tenantID),
 	}
+}
+
+// tokenURL is the one of them that every request for a token needs.
+func (s *site) tokenURL(tenantID string) string {
+	switch {
+	case s.own != nil:
+		return s.own.Token
+	case isADFS(tenantID):
+		return s.host + "/" + tenantID + "/oauth2/token"
+	}
+	return s.host + "/" + tenantID + "/oauth2/v2.0/token"
 }
 
 // discoveryURL is where a tenant's metadata is (OpenID Connect Discovery 1.0 section 4).

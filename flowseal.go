@@ -69,7 +69,7 @@ func (a *App) OpenFlow(sealed string) (*Flow, error) {
 // flowData ties a sealed flow to its kind, so that nothing else that is sealed can be taken for one, and to the app, the
 // authority and the redirect URI.
 func (a *App) flowData() []byte {
-	return []byte(strings.Join([]string{"authcode flow v1", a.site.endpointsOf(a.tenants.home).Token, a.clientID, a.redirectURI}, "\x00"))
+	return []byte(strings.Join([]string{"authcode flow v1", a.site.tokenURL(a.tenants.home), a.clientID, a.redirectURI}, "\x00"))
 }
 
 // packFlow writes what Redeem needs, small: the random values as bytes, and nothing that the App knows itself.

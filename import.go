@@ -35,7 +35,7 @@ func (a *App) ImportRefreshToken(ctx context.Context, refreshToken string, scope
 	if err != nil {
 		return nil, a.sayClosed(err)
 	}
-	if err := pauses.wait(ctx, a.site.endpointsOf(q.key.tenant).Token); err != nil {
+	if err := pauses.wait(ctx, a.site.tokenURL(q.key.tenant)); err != nil {
 		return nil, a.sayClosed(err)
 	}
 	// Detached like a redemption: a server that rotates has spent the token, whether the caller stays or not.
@@ -53,7 +53,7 @@ func importOf(refreshToken string, q query) redemption {
 
 func (a *App) redeemImported(ctx context.Context, refreshToken string, q query, t *trust) (*AuthorizationCodeCredential, error) {
 	form := a.newForm("refresh_token", q.key.asked)
-	form.Set("refresh_token", refreshToken)
+	form.add("refresh_token", refreshToken)
 	began := time.Now()
 	answer, failed := a.post(ctx, tokenRequest{doing: "importing the refresh token", form: form, tenantID: q.key.tenant, timeout: refreshWindow})
 	var c *AuthorizationCodeCredential

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -17,19 +16,12 @@ type tokenCall struct {
 	adfs     bool
 	auth     ClientAuth
 	clientID string
-	form     url.Values
+	form     form
 	sent     sentState
 	tokenURL string
 
 	mu      sync.Mutex
 	secrets []string // of all tries
-}
-
-type tokenCallKey struct{}
-
-func tokenCallOf(ctx context.Context) *tokenCall {
-	call, _ := ctx.Value(tokenCallKey{}).(*tokenCall)
-	return call
 }
 
 // proofPolicy adds the client's authentication to each try: a server that refuses replayed assertions (RFC 7523 section 3,
@@ -61,8 +53,6 @@ func (c *tokenCall) prove(req *policy.Request) (err error) {
 	proof := &authRequest{
 		adfs:     c.adfs,
 		clientID: c.clientID,
-		form:     url.Values{},
-		header:   http.Header{},
 		tokenURL: c.tokenURL,
 	}
 	if err := c.auth.apply(req.Raw().Context(), proof); err != nil {
@@ -71,17 +61,17 @@ func (c *tokenCall) prove(req *policy.Request) (err error) {
 	c.mu.Lock()
 	c.secrets = append(c.secrets, proof.secrets...)
 	c.mu.Unlock()
-	for name := range proof.header {
-		req.Raw().Header.Set(name, proof.header.Get(name))
+	if proof.authorization != "" {
+		req.Raw().Header.Set("Authorization", proof.authorization)
 	}
 	if len(proof.form) == 0 {
 		return nil
 	}
-	form, err := bodyOf(req)
+	given, err := bodyOf(req)
 	if err != nil {
 		return err
 	}
-	return setForm(req, form+"&"+proof.form.Encode())
+	return setForm(req, given+"&"+proof.form.encode())
 }
 
 // bodyOf reads the form as the caller's policies left it.
@@ -104,8 +94,7 @@ func bodyOf(req *policy.Request) (string, error) {
 
 // withoutOurs is the context for a function of the caller's that may make requests of its own: they are not this one.
 func withoutOurs(ctx context.Context) context.Context {
-	ctx = context.WithValue(ctx, tokenCallKey{}, (*tokenCall)(nil))
-	return withoutCallersHTTP(ctx, policy.RetryOptions{})
+	return &requestContext{Context: ctx}
 }
 
 // redactor masks everything secret that this request sent.
@@ -114,7 +103,7 @@ func (c *tokenCall) redactor() redactor {
 	secrets := append([]string{secretOf(c.auth)}, c.secrets...)
 	c.mu.Unlock()
 	for _, name := range []string{"code", "refresh_token", "code_verifier"} {
-		secrets = append(secrets, c.form.Get(name))
+		secrets = append(secrets, c.form.get(name))
 	}
 	return newRedactor(secrets...)
 }

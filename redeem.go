@@ -27,7 +27,7 @@ func (g *grant) redeemHeld(ctx context.Context, q query) (access azcore.AccessTo
 	if err := held.ended(); err != nil {
 		return azcore.AccessToken{}, false, err
 	}
-	if err := pauses.wait(ctx, g.app.site.endpointsOf(g.app.tenants.home).Token); err != nil {
+	if err := pauses.wait(ctx, g.app.site.tokenURL(g.app.tenants.home)); err != nil {
 		return azcore.AccessToken{}, false, err
 	}
 	got, err := g.turns.Do(ctx, turnKey{redeem: true}, func(ctx context.Context) (outcome, error) {
@@ -73,12 +73,12 @@ func (g *grant) redeemCode(ctx context.Context, q query) (outcome, error) {
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#redeem-a-code-for-an-access-token
 func (a *App) codeRequest(code, redirectURI, verifier string, q query) tokenRequest {
 	form := a.newForm("authorization_code", q.key.asked)
-	form.Set("code", code)
-	form.Set("redirect_uri", redirectURI)
+	form.add("code", code)
+	form.add("redirect_uri", redirectURI)
 	if verifier != "" {
-		form.Set("code_verifier", verifier)
+		form.add("code_verifier", verifier)
 	}
-	a.setClaims(form, q.claims, q.key.cae)
+	a.setClaims(&form, q.claims, q.key.cae)
 	return tokenRequest{
 		doing:    redeeming,
 		form:     form,

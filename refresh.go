@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 	"time"
 
@@ -41,7 +40,7 @@ func (g *grant) refreshed(ctx context.Context, q query) (azcore.AccessToken, err
 // refreshBehind starts a refresh that nobody waits for, if there is anything to do it with.
 func (g *grant) refreshBehind(ctx context.Context, q query) {
 	s := g.current.Load()
-	left, _ := pauses.left(g.app.site.endpointsOf(q.key.tenant).Token)
+	left, _ := pauses.left(g.app.site.tokenURL(q.key.tenant))
 	if left == 0 && s != nil && s.refreshToken != "" {
 		g.turns.Start(ctx, q.turn(), g.refreshWork(q))
 	}
@@ -119,8 +118,8 @@ const refreshing = "refreshing a token"
 func (g *grant) refreshRequest(held *holding, q query) tokenRequest {
 	a := g.app
 	form := a.newForm("refresh_token", q.key.asked)
-	form.Set("refresh_token", held.refreshToken)
-	a.setClaims(form, q.claims, q.key.cae)
+	form.add("refresh_token", held.refreshToken)
+	a.setClaims(&form, q.claims, q.key.cae)
 	return tokenRequest{
 		doing:    refreshing,
 		form:     form,
@@ -131,18 +130,18 @@ func (g *grant) refreshRequest(held *holding, q query) tokenRequest {
 }
 
 // newForm is what every token request has.
-func (a *App) newForm(grantType string, scopes []string) url.Values {
-	return url.Values{
-		"client_id":   {a.clientID},
-		"client_info": {"1"}, // asks for the home account ID, as every Microsoft client does
-		"grant_type":  {grantType},
-		"scope":       {withReserved(scopes, a.site.own != nil)},
-	}
+func (a *App) newForm(grantType string, scopes []string) form {
+	return append(make(form, 0, 8),
+		param{"client_id", a.clientID},
+		param{"client_info", "1"}, // asks for the home account ID, as every Microsoft client does
+		param{"grant_type", grantType},
+		param{"scope", withReserved(scopes, a.site.own != nil)},
+	)
 }
 
-func (a *App) setClaims(form url.Values, claims string, cae bool) {
+func (a *App) setClaims(f *form, claims string, cae bool) {
 	if merged, err := claimsToSend(claims, cae); err == nil && merged != "" { // checked when the call came in
-		form.Set("claims", merged)
+		f.add("claims", merged)
 	}
 }
 
