@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -223,17 +222,11 @@ func readBody(resp *http.Response) ([]byte, error) {
 		return runtime.Payload(resp)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body := make([]byte, resp.ContentLength+1) // the end is read too: the connection is used again only then
-	n, err := io.ReadFull(resp.Body, body)
-	switch {
-	case err == nil:
-		return nil, &badAnswerError{"it is longer than it says"}
-	case int64(n) == resp.ContentLength:
-		return body[:n], nil
-	case errors.Is(err, io.EOF):
-		err = io.ErrUnexpectedEOF
+	body, err := readExactly(resp.Body, resp.ContentLength) // to its end: the connection is used again only then
+	if errors.Is(err, errLonger) {
+		err = &badAnswerError{errLonger.Error()}
 	}
-	return nil, err
+	return body, err
 }
 
 func readOK(resp *http.Response, body []byte) (jsonObject, error) {

@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"crypto/tls"
@@ -70,6 +71,9 @@ func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
 	call := tokenCallOf(req.Context())
 	if call != nil {
 		req = req.WithContext(httptrace.WithClientTrace(req.Context(), call.sent.trace()))
+		if err := keepInMemory(req); err != nil {
+			return nil, &proofError{fmt.Errorf("a policy left a form that cannot be read: %w", err)}
+		}
 	}
 	resp, err := t.inner.Do(req)
 	switch {
@@ -85,10 +89,44 @@ func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// keepInMemory gives net/http the form in a reader that it knows: headers and form then leave in one packet, where it would
+// send the headers ahead of a body that might be slow.
+func keepInMemory(req *http.Request) error {
+	if req.Body == nil || req.ContentLength <= 0 || req.ContentLength > maxBodyBytes {
+		return nil
+	}
+	defer func(given io.Closer) { _ = given.Close() }(req.Body)
+	form, err := readExactly(req.Body, req.ContentLength)
+	if err == nil {
+		req.Body = io.NopCloser(bytes.NewReader(form))
+	}
+	return err
+}
+
+var errLonger = errors.New("it is longer than it says")
+
+// readExactly reads to the end of what says how long it is.
+func readExactly(r io.Reader, size int64) ([]byte, error) {
+	text := make([]byte, size+1)
+	n, err := io.ReadFull(r, text)
+	switch {
+	case err == nil:
+		return nil, errLonger
+	case int64(n) == size:
+		return text[:n], nil
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF
+	}
+	return nil, err
+}
+
 // wasRedirected finds a Transporter that followed a redirect: away, or away and back.
 func wasRedirected(req *http.Request, resp *http.Response) bool {
 	last := resp.Request
-	return last != nil && (last.Response != nil || last.URL != nil && last.URL.String() != req.URL.String())
+	if last == nil || last.Response != nil {
+		return last != nil
+	}
+	return last.URL != nil && last.URL != req.URL && last.URL.String() != req.URL.String()
 }
 
 // badAnswerError is an answer that arrived and cannot be used; trying again would not help.
