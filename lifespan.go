@@ -22,7 +22,6 @@ type lifespan struct {
 
 func (l *lifespan) begin() {
 	l.lifetime, l.stop = context.WithCancelCause(context.Background())
-	l.landed = make(chan struct{})
 }
 
 func (l *lifespan) isClosed() bool { return l.lifetime.Err() != nil }
@@ -34,7 +33,7 @@ func (l *lifespan) end() bool {
 	if l.closed {
 		return false
 	}
-	l.closed = true
+	l.closed, l.landed = true, make(chan struct{})
 	if l.flights == 0 {
 		close(l.landed)
 	}
@@ -70,20 +69,32 @@ func (l *lifespan) land() {
 	}
 }
 
-// inFlight runs work that Close waits for and cancels.
+// inFlight runs work that Close waits for and cancels. Its context is a flight's: it has a caller's values and does not end with
+// them.
 func inFlight[V any](ctx context.Context, a *App, work func(context.Context) (V, error)) (V, error) {
 	var none V
 	if !a.takeOff() {
 		return none, ErrClosed
 	}
 	defer a.land()
-	ctx, release := a.callContext(ctx)
-	defer release()
-	value, err := work(ctx)
+	value, err := work(flightContext{a.lifetime, ctx})
 	if err != nil && a.isClosed() {
 		return none, ErrClosed
 	}
 	return value, err
+}
+
+// flightContext ends with the App and has the values of a flight.
+type flightContext struct {
+	context.Context // the App's lifetime
+	values          context.Context
+}
+
+func (c flightContext) Value(key any) any {
+	if value := c.values.Value(key); value != nil {
+		return value
+	}
+	return c.Context.Value(key)
 }
 
 // callContext ends with the caller's context or with the App, whichever is first; context.Cause tells which.
