@@ -109,10 +109,11 @@ func parseIDClaims(payload []byte) (*idClaims, error) {
 		return nil, fmt.Errorf("the ID token is malformed: %w", err)
 	}
 	c := &idClaims{members: members, raw: payload}
-	for name, field := range map[string]*string{
-		"azp": &c.azp, "iss": &c.iss, "nonce": &c.nonce, "oid": &c.oid, "sub": &c.sub, "tid": &c.tid,
-	} {
-		if *field, err = members.text(name); err != nil {
+	for _, field := range [...]struct {
+		name  string
+		value *string
+	}{{"azp", &c.azp}, {"iss", &c.iss}, {"nonce", &c.nonce}, {"oid", &c.oid}, {"sub", &c.sub}, {"tid", &c.tid}} {
+		if *field.value, err = members.text(field.name); err != nil {
 			return nil, fmt.Errorf("the ID token is malformed: %w", err)
 		}
 	}

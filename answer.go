@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -136,7 +135,7 @@ func parseClientInfo(members jsonObject) clientInfo {
 
 // isPlainID keeps what ends up in an account ID and a header to what Entra's IDs are made of.
 func isPlainID(s string) bool {
-	return s != "" && len(s) <= 128 && strings.IndexFunc(s, func(r rune) bool { return !isUnreserved(r) || r == '.' }) < 0
+	return s != "" && len(s) <= 128 && consistsOf(s, func(c byte) bool { return isUnreserved(c) && c != '.' })
 }
 
 // checkContentType refuses answers that are pages or are still encoded. A missing type is tolerated.
@@ -148,12 +147,8 @@ func checkContentType(header http.Header) error {
 	if contentType == "" {
 		return nil
 	}
-	mediaType, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		mediaType, _, _ = strings.Cut(contentType, ";")
-		mediaType = strings.ToLower(strings.TrimSpace(mediaType))
-	}
-	if mediaType == "text/html" || mediaType == "application/xhtml+xml" {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	if mediaType = strings.TrimSpace(mediaType); strings.EqualFold(mediaType, "text/html") || strings.EqualFold(mediaType, "application/xhtml+xml") {
 		return errors.New("it is an HTML page; is the authority right, or a proxy in between?")
 	}
 	return nil

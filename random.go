@@ -3,7 +3,7 @@ package authcode
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"fmt"
+	"encoding/hex"
 )
 
 const randomBytes = 32 // 256 bits: state, nonce and verifier (RFC 7636 section 7.1)
@@ -25,5 +25,9 @@ func newUUID() string {
 }
 
 func formatGUID(b [16]byte) string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	text := hex.AppendEncode(make([]byte, 0, 36), b[:4])
+	for _, part := range [...][]byte{b[4:6], b[6:8], b[8:10], b[10:]} {
+		text = hex.AppendEncode(append(text, '-'), part)
+	}
+	return string(text)
 }

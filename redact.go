@@ -51,7 +51,7 @@ var everything = regexp.MustCompile(`(?s).+`) // should a pattern ever not compi
 func spellings(secret string) string {
 	var pattern strings.Builder
 	for _, r := range secret {
-		if isUnreserved(r) {
+		if r < utf8.RuneSelf && isUnreserved(byte(r)) {
 			pattern.WriteString(regexp.QuoteMeta(string(r)))
 			continue
 		}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -24,11 +22,10 @@ const (
 	maxScopesBytes   = 16 << 10
 )
 
-var tenantPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.-]*$`)
-
 // checkTenantID accepts what azidentity does (letters, digits, '.' and '-'), less what can only be a path trick.
 func checkTenantID(tenantID string) error {
-	if !tenantPattern.MatchString(tenantID) || len(tenantID) > maxTenantBytes || strings.Contains(tenantID, "..") {
+	if tenantID == "" || !isAlphanumeric(tenantID[0]) || len(tenantID) > maxTenantBytes || strings.Contains(tenantID, "..") ||
+		!consistsOf(tenantID, func(c byte) bool { return isAlphanumeric(c) || c == '.' || c == '-' }) {
 		return fmt.Errorf("invalid tenant ID %s: give the directory (tenant) ID, a verified domain, \"common\" or \"organizations\"", quoted(tenantID))
 	}
 	return nil
@@ -60,14 +57,29 @@ func checkCode(code string) error {
 
 // checkCodeVerifier holds a verifier to RFC 7636 section 4.1 without repeating it.
 func checkCodeVerifier(verifier string) error {
-	if len(verifier) < 43 || len(verifier) > 128 || strings.IndexFunc(verifier, func(r rune) bool { return !isUnreserved(r) }) >= 0 {
+	if len(verifier) < 43 || len(verifier) > 128 || !consistsOf(verifier, isUnreserved) {
 		return errors.New("invalid code verifier: it has 43 to 128 letters, digits, '-', '.', '_' or '~' (RFC 7636 section 4.1); give the verifier, not the challenge")
 	}
 	return nil
 }
 
-func isUnreserved(r rune) bool {
-	return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-._~", r))
+// isUnreserved is of RFC 3986 section 2.3.
+func isUnreserved(c byte) bool {
+	return isAlphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c)
+}
+
+// consistsOf reports whether all bytes of s are such.
+func consistsOf(s string, such func(byte) bool) bool {
+	for i := range len(s) {
+		if !such(s[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // reservedCallbackParameters are those the server adds to the redirect URI (RFC 6749 section 4.1.2, RFC 9207).
@@ -166,10 +178,12 @@ func checkHost(u *url.URL) error {
 	case strings.Contains(host, "%"):
 		return errors.New("its host has a zone or an escape")
 	}
-	if _, err := netip.ParseAddr(host); err != nil && !isDNSName(host) {
-		return errors.New("its host is not a DNS name or an address")
+	if !isDNSName(host) {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return errors.New("its host is not a DNS name or an address")
+		}
 	}
-	if _, port, err := net.SplitHostPort(u.Host); err == nil {
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return errors.New("it has no usable port")
 		}
@@ -182,10 +196,8 @@ func isDNSName(host string) bool {
 		if label == "" || len(label) > 63 {
 			return false
 		}
-		for _, r := range label {
-			if !isUnreserved(r) || r == '~' || r == '.' {
-				return false
-			}
+		if !consistsOf(label, func(c byte) bool { return isAlphanumeric(c) || c == '-' || c == '_' }) {
+			return false
 		}
 	}
 	return len(host) <= maxTenantBytes
@@ -199,7 +211,7 @@ func checkScopes(scopes []string) error {
 		if scope == "" {
 			return errors.New("invalid scope \"\": leave out empty scopes")
 		}
-		if strings.IndexFunc(scope, func(r rune) bool { return !isScopeChar(r) }) >= 0 {
+		if !consistsOf(scope, isScopeChar) {
 			return fmt.Errorf("invalid scope %s: a scope is one word without spaces, quotes or backslashes; give each as an element of its own", quoted(scope))
 		}
 	}
@@ -210,8 +222,8 @@ func checkScopes(scopes []string) error {
 }
 
 // isScopeChar is NQCHAR of RFC 6749 appendix A.
-func isScopeChar(r rune) bool {
-	return r > 0x20 && r < 0x7f && r != '"' && r != '\\'
+func isScopeChar(c byte) bool {
+	return c > 0x20 && c < 0x7f && c != '"' && c != '\\'
 }
 
 // isVSCHAR reports whether s has only VSCHAR of RFC 6749 appendix A: printable ASCII.
