@@ -133,22 +133,27 @@ func (s *jsonScanner) string() bool {
 	if s.at == len(s.text) || s.text[s.at] != '"' {
 		return false
 	}
-	for i := s.at + 1; i < len(s.text); i++ {
-		switch c := s.text[i]; {
-		case c == '"':
-			s.at = i + 1
-			return true
-		case c < ' ':
-			return false
-		case c == '\\':
-			more := escapeLength(s.text[i:])
-			if more == 0 {
+	for i := s.at + 1; ; {
+		i += plainLength(s.text[i:])
+		for stop := min(i+wordBytes, len(s.text)); i < stop; i++ {
+			switch c := s.text[i]; {
+			case c == '"':
+				s.at = i + 1
+				return true
+			case c < ' ':
 				return false
+			case c == '\\':
+				more := escapeLength(s.text[i:])
+				if more == 0 {
+					return false
+				}
+				i += more - 1
 			}
-			i += more - 1
+		}
+		if i >= len(s.text) {
+			return false
 		}
 	}
-	return false
 }
 
 // escapeLength gives the length of the escape sequence at the start of text; 0: it is none.

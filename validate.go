@@ -226,16 +226,6 @@ func isScopeChar(c byte) bool {
 	return c > 0x20 && c < 0x7f && c != '"' && c != '\\'
 }
 
-// isVSCHAR reports whether s has only VSCHAR of RFC 6749 appendix A: printable ASCII.
-func isVSCHAR(s string) bool {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return false
-		}
-	}
-	return true
-}
-
 func hasControl(s string) bool {
 	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' })
 }
