@@ -30,7 +30,6 @@ type App struct {
 	tracer        tracing.Tracer
 
 	callbacks   callbackBoard
-	keys        keyRing
 	redemptions flight.Shared[redemption, *AuthorizationCodeCredential]
 	registry    registry
 	trusts      trusts
@@ -189,11 +188,13 @@ func newPipeline(given azcore.ClientOptions) runtime.Pipeline {
 
 const maxApplicationID = 24 // as azcore's
 
+var ownUserAgent = "authcode/" + strings.TrimPrefix(version, "v")
+
 func userAgent(telemetry policy.TelemetryOptions) string {
 	if telemetry.Disabled {
 		return ""
 	}
-	agent := "authcode/" + strings.TrimPrefix(version, "v")
+	agent := ownUserAgent
 	id := strings.ReplaceAll(telemetry.ApplicationID, " ", "/")
 	if id == "" || !isVSCHAR(id) {
 		return agent

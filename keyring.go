@@ -1,12 +1,15 @@
 package authcode
 
 import (
-	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
 
 const maxSharedKeys = 4096 // token keys that accounts share; scopes are few unless users make them up
+
+// tokenKeys are those of the process.
+var tokenKeys keyRing
 
 // keyRing shares token keys between accounts: a million users who ask for the same scopes have one key, which stays in the
 // processor's cache. The zero value is ready.
@@ -17,14 +20,16 @@ type keyRing struct {
 
 // keyFor gives the key of a call.
 func (a *App) keyFor(tenantID string, scopes []string, cae bool) *tokenKey {
-	name := ringName(tenantID, scopes, cae)
-	r := &a.keys
+	home := strings.EqualFold(tenantID, a.tenants.home)
+	var space [256]byte
+	name := appendRingName(space[:0], tenantID, home, scopes, cae)
+	r := &tokenKeys
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if key := r.keys[name]; key != nil {
+	if key := r.keys[string(name)]; key != nil {
 		return key
 	}
-	key := newTokenKey(tenantID, strings.EqualFold(tenantID, a.tenants.home), scopes, cae)
+	key := newTokenKey(tenantID, home, scopes, cae)
 	if r.keys == nil {
 		r.keys = make(map[string]*tokenKey)
 	}
@@ -34,11 +39,18 @@ func (a *App) keyFor(tenantID string, scopes []string, cae bool) *tokenKey {
 			break
 		}
 	}
-	r.keys[name] = key
+	r.keys[string(name)] = key
 	return key
 }
 
-// ringName tells calls apart word for word: the order of scopes is the caller's.
-func ringName(tenantID string, scopes []string, cae bool) string {
-	return strings.Join(slices.Concat([]string{modeName(cae), tenantID}, scopes), " ")
+// appendRingName tells calls apart word for word: the order of scopes is the caller's.
+func appendRingName(b []byte, tenantID string, home bool, scopes []string, cae bool) []byte {
+	b = strconv.AppendBool(b, home)
+	for _, word := range [...]string{modeName(cae), tenantID} {
+		b = append(append(b, ' '), word...)
+	}
+	for _, scope := range scopes {
+		b = append(append(b, ' '), scope...)
+	}
+	return b
 }
