@@ -135,7 +135,7 @@ func (s *jsonScanner) string() bool {
 	}
 	for i := s.at + 1; ; {
 		i += plainLength(s.text[i:])
-		for stop := min(i+wordBytes, len(s.text)); i < stop; i++ {
+		for stop := min(i+wordBytes, len(s.text)); i < stop; i++ { // the word with the end in it, or an escape
 			switch c := s.text[i]; {
 			case c == '"':
 				s.at = i + 1
