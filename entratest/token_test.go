@@ -423,7 +423,7 @@ func TestPublicApp(t *testing.T) {
 
 func TestSPA(t *testing.T) {
 	d := entratest.DefaultDirectory()
-	spa := entratest.App{Name: "spa", ClientID: "59a00000-1111-4222-8333-944455566677", TenantID: contoso,
+	spa := entratest.App{Name: "other spa", ClientID: "59a00000-1111-4222-8333-944455566677", TenantID: contoso,
 		Type: entratest.SPA, RedirectURIs: []string{"https://spa.example/"}}
 	d.Apps = append(d.Apps, spa)
 	f := start(t, &entratest.Options{Directory: d})
