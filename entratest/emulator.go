@@ -64,12 +64,14 @@ type Emulator struct {
 
 	spentCodes *expiringSet // IDs of redeemed codes, for as long as a code lives
 	seenJTIs   *expiringSet // assertion IDs, for as long as the assertion lives
+	spentPages *expiringSet // IDs of answered pages, for as long as a page lives
 	families   familyTable
 
 	mu       sync.Mutex // guards what follows
 	users    map[string]userState
 	required []requirement
-	withheld map[consent]bool
+	withheld map[consent]bool // what a test took away
+	consents map[consent]bool // what users said yes to, of apps that ask
 }
 
 // userState is what tests did to a user, by home object ID. Sequence numbers order events even where the clock
@@ -80,6 +82,8 @@ type userState struct {
 	sessionsBefore uint64 // refresh tokens with a lower sequence number are revoked
 	accessBefore   uint64 // CAE access tokens with a lower sequence number are revoked
 	accessTime     time.Time
+	renewed        bool   // the user has set a new password
+	password       string // which is this one
 }
 
 // emulators counts the emulators of this process, for unique origins.
@@ -119,8 +123,10 @@ func newEmulator(options *Options, origin string) (*Emulator, error) {
 		sealing:    newSealing(),
 		spentCodes: newExpiringSet(),
 		seenJTIs:   newExpiringSet(),
+		spentPages: newExpiringSet(),
 		users:      make(map[string]userState),
 		withheld:   make(map[consent]bool),
+		consents:   make(map[consent]bool),
 	}
 	e.index.Store(index)
 	e.families.families = make(map[string]*family)

@@ -37,6 +37,7 @@ type exchange struct {
 	query, form   url.Values
 	unreadable    *oauthError // the query or the body cannot be understood
 	fault         *Fault      // nil: none
+	newBrowser    string      // the cookie of a browser that came without one
 	now           time.Time
 	traceID       string
 	correlationID string

@@ -18,11 +18,12 @@ type grant struct {
 	ObjectID string // of the user at home
 	TenantID string // where the user signed in
 	ClientID string
-	Scopes   string // as asked for at authorize
-	Claims   string `json:",omitempty"` // what the sign-in was asked to prove
-	Session  string // the sid claim
-	AuthTime int64  // Unix seconds
-	Sequence uint64 // compared with the user's revocations
+	Scopes   string   // as asked for at authorize
+	Claims   string   `json:",omitempty"` // what the sign-in was asked to prove
+	Session  string   // the sid claim
+	AuthTime int64    // Unix seconds
+	Sequence uint64   // compared with the user's revocations
+	AMR      []string `json:",omitempty"` // how the user proved who they are
 }
 
 // refreshToken is what a refresh token stands for.

@@ -107,7 +107,7 @@ func (e *Emulator) accessClaims(x *exchange, i *issue, permissions []string, lif
 		claims["aud"] = cmp.Or(i.audience, i.resource.AppID)
 		claims["appid"], claims["appidacr"] = i.client.app.ClientID, i.client.method
 		claims["upn"], claims["unique_name"] = i.user.Username, i.user.Username
-		claims["acr"], claims["amr"] = "1", []string{"pwd"}
+		claims["acr"], claims["amr"] = "1", i.grant.amr()
 	}
 	if len(i.acrs) > 0 {
 		claims["acrs"] = i.acrs

@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"net/url"
@@ -22,6 +23,9 @@ type Request struct {
 	GrantType string
 	// ClientID is the client_id of form or query, or the user name of HTTP Basic.
 	ClientID string
+	// EmulatorUser is the user whom the emulator_user parameter, or a button of the page that does the same, signed in
+	// without a password. Empty: there was none.
+	EmulatorUser string
 	// TenantID is the ID of the tenant in the path, or common or organizations, or what stood there if it is no tenant.
 	TenantID string
 	// Form is a POST's form, with all secrets. Empty: no POST, or not a form.
@@ -53,16 +57,17 @@ func (l *requestLog) add(x *exchange) *Request {
 		return nil
 	}
 	r := &Request{
-		Time:      x.now,
-		Method:    x.request.Method,
-		Path:      x.request.URL.Path,
-		Endpoint:  x.endpoint,
-		GrantType: x.form.Get("grant_type"),
-		ClientID:  x.clientID(),
-		TenantID:  x.authority.segment(),
-		Form:      x.form,
-		Query:     x.query,
-		Header:    x.request.Header.Clone(),
+		Time:         x.now,
+		Method:       x.request.Method,
+		Path:         x.request.URL.Path,
+		Endpoint:     x.endpoint,
+		GrantType:    x.form.Get("grant_type"),
+		ClientID:     x.clientID(),
+		TenantID:     x.authority.segment(),
+		EmulatorUser: cmp.Or(x.query.Get("emulator_user"), x.form.Get("emulator_user")),
+		Form:         x.form,
+		Query:        x.query,
+		Header:       x.request.Header.Clone(),
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
