@@ -202,6 +202,7 @@ func mayUse(user *User, app *App) *oauthError {
 
 // deliverCode ends a sign-in.
 func (e *Emulator) deliverCode(x *exchange, a *authorizeRequest, user *User, s session) *reply {
+	x.user = user
 	code := e.seal(sealedCode, authorizationCode{
 		ID:          newGUID(),
 		RedirectURI: a.redirectURI,

@@ -33,7 +33,8 @@ type exchange struct {
 	endpoint      string // empty: none of ours
 	directory     *directoryIndex
 	authority     authority
-	known         bool // whether there is such an authority
+	user          *User // whom it is about; nil: nobody, or not known yet
+	known         bool  // whether there is such an authority
 	query, form   url.Values
 	unreadable    *oauthError // the query or the body cannot be understood
 	fault         *Fault      // nil: none
@@ -45,6 +46,9 @@ type exchange struct {
 
 // ServeHTTP answers any request to the authority.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.serveConsole(w, r) {
+		return // it is neither logged nor befallen by faults
+	}
 	x := e.receive(r)
 	entry := e.log.add(x)
 	x.fault = e.faults.take(x)

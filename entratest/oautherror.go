@@ -34,7 +34,10 @@ func (f *oauthError) httpStatus() int {
 }
 
 // message is the sentence for people, without IDs and time.
-func (f *oauthError) message() string {
+func (f *oauthError) message() string { return f.reason() + f.echo }
+
+// reason is the message without what a fault repeats of the request.
+func (f *oauthError) reason() string {
 	text := f.text
 	if text == "" {
 		text = aadstsTexts[f.number]
@@ -48,7 +51,7 @@ func (f *oauthError) message() string {
 	if f.number != 0 {
 		text = "AADSTS" + strconv.Itoa(f.number) + ": " + text
 	}
-	return text + f.echo
+	return text
 }
 
 // errorAnswer is the JSON of an error, in Entra's order. See "Handle errors and exceptions" in Entra's documentation.

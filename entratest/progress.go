@@ -109,6 +109,7 @@ func (e *Emulator) readFlow(x *exchange) (*progress, *oauthError) {
 	case !e.spentPages.add(p.ID, expires, x.now):
 		return nil, refuse("invalid_request", 165000, "the page was answered already")
 	}
+	x.user = x.directory.oid(p.ObjectID)
 	return &p, nil
 }
 
