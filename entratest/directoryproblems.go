@@ -20,15 +20,20 @@ func (p *problems) add(path, format string, args ...any) {
 	if p.blamed(path) {
 		return
 	}
-	if p.at == nil {
-		p.at = make(map[string]bool)
-	}
-	p.at[path] = true
+	p.hide(path)
 	where := "entratest: "
 	if path != "" {
 		where += path + ": "
 	}
 	p.all = append(p.all, fmt.Errorf(where+"%s", fmt.Sprintf(format, args...)))
+}
+
+// hide keeps problems of a path, and below it, out: they would follow from what was said already.
+func (p *problems) hide(path string) {
+	if p.at == nil {
+		p.at = make(map[string]bool)
+	}
+	p.at[path] = true
 }
 
 // blamed reports whether the path, or one above it, has a problem.
