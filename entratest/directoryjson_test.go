@@ -131,6 +131,19 @@ func TestDirectoryRoundTrip(t *testing.T) {
 	}
 }
 
+func TestUnmarshalDirectory(t *testing.T) {
+	config := struct{ Directory entratest.Directory }{Directory: *entratest.DefaultDirectory()}
+	if err := json.Unmarshal([]byte(`{"Directory": null}`), &config); err != nil || len(config.Directory.Users) == 0 {
+		t.Errorf("null: %v, %+v", err, config)
+	}
+	if err := json.Unmarshal([]byte(`{"Directory": {"user": []}}`), &config); err == nil || len(config.Directory.Users) == 0 {
+		t.Errorf("a faulty one: %v, %+v", err, config)
+	}
+	if err := json.Unmarshal([]byte(`{"Directory": {"tenants": [{"domain": "a.example"}]}}`), &config); err != nil || len(config.Directory.Users) != 0 {
+		t.Errorf("a good one: %v, %+v", err, config)
+	}
+}
+
 func TestDirectoryNotWritable(t *testing.T) {
 	for want, change := range map[string]func(d *entratest.Directory){
 		"apps[0].type: ":              func(d *entratest.Directory) { d.Apps[0].Type = 3 },
@@ -217,6 +230,8 @@ func TestParseDirectoryProblems(t *testing.T) {
 		"syntax":            {"{\n  \"tenants\": [],\n  \"ä\": x}", "the directory is not JSON: line 3, column 8: invalid character 'x' looking for beginning of value"},
 		"trailing":          {"{}\n{}", "the directory is not JSON: line 2, column 1: invalid character '{' after top-level value"},
 		"not UTF-8":         {"{\"ä\xff\": 1}", "the directory is not UTF-8: line 1, column 4: save the file as UTF-8"},
+		"long value":        {`{"tenants": [{"domain": "` + strings.Repeat("ä", 300) + `"}]}`, `tenants[0].domain: "` + strings.Repeat("ä", 40) + `…" is no domain: write one like contoso.example, punycode for other alphabets`},
+		"many tenants":      {`{"tenants": [{"id": "consumers"}, {"domain": "a.example"}, {"domain": "b.example"}, {"domain": "c.example"}, {"domain": "d.example"}, {"domain": "e.example"}], "users": [{"username": "u", "tenant_id": "x"}]}`, `users[0].tenant_id: no tenant has the ID or domain "x": add it to tenants, or use one of 9188040d-6c67-4c5b-b112-36a304b66dad, a.example (TENANT), b.example (TENANT), c.example (TENANT), d.example (TENANT), …`},
 		"deep":              {strings.Repeat("[", 20_000), "the directory is not JSON: line 1, column 10001: invalid character '[' exceeded max depth"},
 		"a list":            {"[]", "it must be an object, not a list"},
 		"null":              {"null", "it must be an object, not null; leave it out if it has no value"},

@@ -38,7 +38,7 @@ func (p *problems) hide(path string) {
 
 // blamed reports whether the path, or one above it, has a problem.
 func (p *problems) blamed(path string) bool {
-	for path != "" {
+	for path != "" && len(p.at) > 0 {
 		if p.at[path] {
 			return true
 		}
@@ -50,6 +50,9 @@ func (p *problems) blamed(path string) bool {
 // unsure reports whether a list, or one of these members of its n elements, has a problem: what refers to them is then
 // not to be blamed.
 func (p *problems) unsure(list string, n int, members ...string) bool {
+	if len(p.at) == 0 {
+		return false
+	}
 	if p.blamed(list) {
 		return true
 	}
