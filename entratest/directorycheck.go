@@ -105,7 +105,8 @@ func (d *Directory) examineResources(p *problems) {
 		for j, scope := range r.AdminScopes {
 			p.scope(element(at+".admin_scopes", j), scope)
 			if len(r.Scopes) > 0 && !containsFold(r.Scopes, scope) {
-				p.add(element(at+".admin_scopes", j), "%s is not one of the resource's scopes: add it there, or remove it here", quoted(scope))
+				p.add(element(at+".admin_scopes", j), "%s is not one of the resource's scopes: add it there, or remove it here",
+					quoted(scope))
 			}
 		}
 	}
@@ -145,14 +146,15 @@ func (d *Directory) examineApps(p *problems) {
 // examineReferences checks what an app says of users and resources.
 func (d *Directory) examineReferences(p *problems, app string, a App) {
 	for i, username := range a.Assigned {
-		if !p.unsure("users", len(d.Users), "username") && !slices.ContainsFunc(d.Users, func(u User) bool { return strings.EqualFold(u.Username, username) }) {
+		known := slices.ContainsFunc(d.Users, func(u User) bool { return strings.EqualFold(u.Username, username) })
+		if !known && !p.unsure("users", len(d.Users), "username") {
 			p.add(element(app+".assigned", i), "no user has the username %s: add it to users, or remove it here", quoted(username))
 		}
 	}
 	for i, permission := range a.Permissions {
-		if !p.unsure("resources", len(d.Resources), "id", "app_id") && !d.hasPermission(permission) {
-			p.add(element(app+".permissions", i),
-				"%s is not the ID of one of the resources, a slash and a name, like https://graph.microsoft.com/User.Read.All", quoted(permission))
+		if !d.hasPermission(permission) && !p.unsure("resources", len(d.Resources), "id", "app_id") {
+			p.add(element(app+".permissions", i), "%s is not the ID of one of the resources, a slash and a name, like "+
+				"https://graph.microsoft.com/User.Read.All", quoted(permission))
 		}
 	}
 }
@@ -160,8 +162,9 @@ func (d *Directory) examineReferences(p *problems, app string, a App) {
 func (d *Directory) hasPermission(permission string) bool {
 	return slices.ContainsFunc(d.Resources, func(r Resource) bool {
 		for _, id := range []string{strings.TrimSuffix(r.ID, "/"), r.AppID} {
-			if n := len(id); n > 0 && len(permission) > n+1 && permission[n] == '/' && strings.EqualFold(permission[:n], id) && isScope(permission[n+1:]) {
-				return true
+			n := len(id)
+			if n > 0 && len(permission) > n && permission[n] == '/' && strings.EqualFold(permission[:n], id) {
+				return isScope(permission[n+1:])
 			}
 		}
 		return false
@@ -228,10 +231,8 @@ func (c *FederatedCredential) examine(p *problems, at string, identities unique)
 }
 
 func (d *Directory) examineTenantID(p *problems, path, id string) {
-	if p.unsure("tenants", len(d.Tenants), "id", "domain") {
-		return
-	}
-	if !slices.ContainsFunc(d.Tenants, func(t Tenant) bool { return strings.EqualFold(t.ID, id) }) {
+	known := slices.ContainsFunc(d.Tenants, func(t Tenant) bool { return strings.EqualFold(t.ID, id) })
+	if !known && !p.unsure("tenants", len(d.Tenants), "id", "domain") {
 		p.add(path, "no tenant has the ID %s: add it to tenants, or use one of %s", quoted(id), d.tenantNames())
 	}
 }
@@ -302,12 +303,14 @@ func (p *problems) secret(path, secret string) {
 
 func (p *problems) scope(path, name string) {
 	if !isScope(name) {
-		p.add(path, "%s is no scope: printable ASCII without spaces, quotation marks and backslashes, RFC 6749 section 3.3", quoted(name))
+		p.add(path, "%s is no scope: printable ASCII without spaces, quotation marks and backslashes, RFC 6749 section 3.3",
+			quoted(name))
 	}
 }
 
 func isScope(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' })
+	return name != "" &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' })
 }
 
 func containsFold(all []string, one string) bool {

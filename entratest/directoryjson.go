@@ -25,19 +25,21 @@ func DirectorySchema() []byte { return slices.Clone(directorySchema) }
 //
 // A file is short, since much can be left out:
 //
-//		{
-//		  "tenants": [{"domain": "contoso.example"}],
-//		  "users": [{"username": "alice@contoso.example"}],
-//		  "apps": [{"name": "web", "client_secrets": ["a secret"], "redirect_uris": ["http://localhost:3000/callback"]}]
-//		}
+//	{
+//	  "tenants": [{"domain": "contoso.example"}],
+//	  "users": [{"username": "alice@contoso.example"}],
+//	  "apps": [{"name": "web", "client_secrets": ["a secret"], "redirect_uris": ["http://localhost:3000/callback"]}]
+//	}
 //
-//	  - Without resources, there are those of [DefaultDirectory]; an empty list means none.
-//	  - Without a tenant's id, user's or guest's object_id, app's client_id or resource's app_id, it is made of the domain,
-//	    username, name or id by SHA-256, RFC 9562 section 5.8: the same in every run. The app_id of a resource whose id is
-//	    api:// and a GUID is that GUID.
-//	  - A tenant_id may be the tenant's domain, or consumers, which is [ConsumersTenantID]. Without it, a user is of the
-//	    tenant whose domain the username ends with, or of the only one there is; an app is of the first.
-//	  - Everything else is its zero value: an app's type is confidential, an access token's version 1.
+// What is left out:
+//
+//   - Without resources, there are those of [DefaultDirectory]; an empty list means none.
+//   - Without a tenant's id, user's or guest's object_id, app's client_id or resource's app_id, it is made of the domain,
+//     username, name or id by SHA-256, RFC 9562 section 5.8: the same in every run. The app_id of a resource whose id is
+//     api:// and a GUID is that GUID.
+//   - A tenant_id may be the tenant's domain, or consumers, which is [ConsumersTenantID]. Without it, a user is of the
+//     tenant whose domain the username ends with, or of the only one there is; an app is of the first.
+//   - Everything else is its zero value: an app's type is confidential, an access token's version 1.
 //
 // Syntax errors name line and column. Otherwise the error is all problems at once, one a line, each with its path:
 //

@@ -33,6 +33,10 @@ func completeTenant(p *problems, at string, t *Tenant) {
 	case strings.EqualFold(t.ID, "consumers"):
 		t.ID = ConsumersTenantID
 	case t.ID == "" && t.Domain == "":
+		if p.blamed(at+".domain") || p.blamed(at+".id") {
+			p.hide(at + ".id")
+			return
+		}
 		p.add(at, "it has neither a domain nor an id: write one of them")
 	case t.ID == "":
 		t.ID = derivedID("tenant", strings.ToLower(t.Domain))
@@ -50,7 +54,9 @@ func (d *Directory) completeUser(p *problems, at string, u *User) {
 	if u.TenantID == "" {
 		u.TenantID = d.homeOf(u.Username)
 	}
-	if u.TenantID == "" && !p.unsure("tenants", len(d.Tenants), "id", "domain") && !p.blamed(at+".username") {
+	if u.TenantID == "" && u.Username == "" {
+		p.hide(at + ".tenant_id")
+	} else if u.TenantID == "" && !p.unsure("tenants", len(d.Tenants), "id", "domain") {
 		p.add(at+".tenant_id", "missing, and no tenant has the domain of the username: write one of %s", d.tenantNames())
 	}
 	d.resolveTenant(p, at+".tenant_id", &u.TenantID)

@@ -107,17 +107,23 @@ func (p *problems) readObject(path string, raw []byte, into reflect.Value) {
 		case path == "" && name == "$schema":
 			p.readText(name, value)
 		default:
-			p.add(member(path, name), "there is no such member: %s", suggest(name, fields))
+			meant, advice := suggest(name, fields)
+			p.add(member(path, name), "there is no such member: %s", advice)
+			if meant != "" {
+				p.hide(member(path, meant)) // what it would have said is not known
+			}
 		}
 	})
 }
 
-// eachMember calls f for each member of an object, the first of each name.
-func (p *problems) eachMember(path string, raw []byte, f func(name string, value json.RawMessage)) {
+// eachMember calls f for each member of an object, the first of each name; ok is false if there is no object, or one
+// with a member twice.
+func (p *problems) eachMember(path string, raw []byte, f func(name string, value json.RawMessage)) (ok bool) {
 	if raw[0] != '{' {
 		p.add(path, "it must be an object, not %s", kindOf(raw))
-		return
+		return false
 	}
+	ok = true
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	_, err := decoder.Token()
 	seen := make(map[string]bool)
@@ -133,6 +139,7 @@ func (p *problems) eachMember(path string, raw []byte, f func(name string, value
 		}
 		if seen[name] {
 			p.add(member(path, name), "the member stands twice: remove one")
+			ok = false
 			continue
 		}
 		seen[name] = true
@@ -141,6 +148,7 @@ func (p *problems) eachMember(path string, raw []byte, f func(name string, value
 	if err != nil {
 		p.add(path, "it cannot be read: %v", err)
 	}
+	return ok && err == nil
 }
 
 func (p *problems) readDuration(path string, raw []byte, into *time.Duration) {
@@ -183,8 +191,9 @@ func (p *problems) parseCertificate(path, text string) *x509.Certificate {
 }
 
 func (p *problems) readKey(path string, raw []byte, into *jose.JSONWebKey) {
-	p.eachMember(path, raw, func(string, json.RawMessage) {})
-	if !p.blamed(path) && json.Unmarshal(raw, into) != nil { // go-jose's own text may repeat what it read
+	if !p.eachMember(path, raw, func(string, json.RawMessage) {}) {
+		p.hide(path)
+	} else if json.Unmarshal(raw, into) != nil { // go-jose's own text may repeat what it read
 		p.add(path, "it is not a JSON Web Key, RFC 7517, with a public key")
 	}
 }
@@ -205,8 +214,8 @@ func fieldsOf(t reflect.Type) []jsonField {
 	return fields
 }
 
-// suggest says what an unknown member may have been meant to be.
-func suggest(name string, fields []jsonField) string {
+// suggest says what an unknown member may have been meant to be; "": there is none like it.
+func suggest(name string, fields []jsonField) (meant, advice string) {
 	best, least := "", 3
 	var all []string
 	for _, f := range fields {
@@ -221,9 +230,9 @@ func suggest(name string, fields []jsonField) string {
 		}
 	}
 	if best != "" {
-		return "did you mean " + best + "?"
+		return best, "did you mean " + best + "?"
 	}
-	return "use one of " + strings.Join(all, ", ")
+	return "", "use one of " + strings.Join(all, ", ")
 }
 
 // plain makes redirectURIs, redirect-uris and redirect_uris the same.

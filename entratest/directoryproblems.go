@@ -20,10 +20,7 @@ func (p *problems) add(path, format string, args ...any) {
 	if p.blamed(path) {
 		return
 	}
-	if p.at == nil {
-		p.at = make(map[string]bool)
-	}
-	p.at[path] = true
+	p.hide(path)
 	where := "entratest: "
 	if path != "" {
 		where += path + ": "
@@ -31,9 +28,17 @@ func (p *problems) add(path, format string, args ...any) {
 	p.all = append(p.all, fmt.Errorf(where+"%s", fmt.Sprintf(format, args...)))
 }
 
+// hide keeps problems of a path, and below it, out: they would follow from what was said already.
+func (p *problems) hide(path string) {
+	if p.at == nil {
+		p.at = make(map[string]bool)
+	}
+	p.at[path] = true
+}
+
 // blamed reports whether the path, or one above it, has a problem.
 func (p *problems) blamed(path string) bool {
-	for path != "" {
+	for path != "" && len(p.at) > 0 {
 		if p.at[path] {
 			return true
 		}
@@ -45,6 +50,9 @@ func (p *problems) blamed(path string) bool {
 // unsure reports whether a list, or one of these members of its n elements, has a problem: what refers to them is then
 // not to be blamed.
 func (p *problems) unsure(list string, n int, members ...string) bool {
+	if len(p.at) == 0 {
+		return false
+	}
 	if p.blamed(list) {
 		return true
 	}

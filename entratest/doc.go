@@ -27,7 +27,7 @@
 // # Who is who
 //
 // [DefaultDirectory] has two tenants, three users (one of them a guest), two apps and six resources. A test that needs
-// others changes the copy it gets, or makes its own [Directory].
+// others changes the copy it gets, or makes its own [Directory], perhaps of a JSON file by [ParseDirectory].
 //
 // # Signing in without a page
 //

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
 
 	"github.com/authcode-go/authcode/entratest"
 )
@@ -54,6 +55,35 @@ func Example() {
 	}
 	fmt.Println(claims["upn"], "may use", claims["aud"], "for", tokens.ExpiresIn, "seconds")
 	// Output: alice@contoso.example may use https://storage.azure.com for 3600 seconds
+}
+
+// A directory of one's own, in a file. What is wrong with one is said all at once.
+func ExampleParseDirectory() {
+	data, err := os.ReadFile("testdata/directory.json")
+	if err != nil {
+		panic(err)
+	}
+	directory, err := entratest.ParseDirectory(data)
+	if err != nil {
+		panic(err)
+	}
+	emulator, err := entratest.NewHandler(&entratest.Options{Directory: directory})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(emulator.Directory().App("cli").Type, directory.User("jonas").SignInFrequency)
+
+	_, err = entratest.ParseDirectory([]byte(`{
+		"tenants": [{"domain": "tailspin.example"}],
+		"users": [{"username": "ines@tailspin.example", "object_id": "ines", "nmae": "Ines Okafor"}],
+		"apps": [{"name": "portal", "redirect_uris": ["http://portal.tailspin.example/signin"]}]
+	}`))
+	fmt.Println(err)
+	// Output:
+	// public 12h0m0s
+	// entratest: users[0].nmae: there is no such member: did you mean name?
+	// entratest: users[0].object_id: "ines" is not a GUID, like 9188040d-6c67-4c5b-b112-36a304b66dad
+	// entratest: apps[0].redirect_uris[0]: http is for localhost and 127.0.0.1: use https
 }
 
 // An answer that is lost on its way costs the code, and the client cannot know.
