@@ -230,7 +230,7 @@ func TestSignInPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		`lang="en"`, `<label for="i0116">`, `<title>Sign in · web · Entra emulator</title>`, "<main>", alice, bob, "not Microsoft Entra ID",
-		"<strong>web</strong> at <strong>contoso.example</strong>",
+		"App <strong>web</strong> · tenant <strong>contoso.example</strong>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page has no %s", want)

@@ -203,6 +203,9 @@ func (e *Emulator) errorPage(x *exchange, status int, refusal *oauthError) *repl
 			{"Error", d.Error}, {"Trace ID", d.TraceID}, {"Correlation ID", d.CorrelationID}, {"Time", d.Timestamp},
 		},
 	}
+	if app := x.directory.app(x.query.Get("client_id")); app != nil && x.known && x.endpoint == endpointAuthorize {
+		data["App"], data["Tenant"] = cmp.Or(app.Name, app.ClientID), x.authority.words()
+	}
 	if refusal.number == 165000 || refusal.number == 50089 {
 		data["Again"] = "?" + x.request.URL.RawQuery
 	}
