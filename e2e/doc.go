@@ -6,6 +6,7 @@
 //
 // The servers, and the clients in JavaScript, are npm packages, pinned in node/package-lock.json; "npm ci --prefix e2e/node"
 // installs them. A test whose package is missing is skipped and says so; with AUTHCODE_REQUIRE_SERVERS=1 it fails instead.
+// The emulator's pages are tested in Debian's Chromium.
 //
 // Nothing imports this module and it is never tagged: what it requires reaches no user of authcode.
 package e2e

@@ -10,9 +10,9 @@ import (
 // entraTime is how Entra writes times in the texts of its errors.
 const entraTime = "2006-01-02T15:04:05.0000000Z"
 
-// account is the user of a grant, unless something became of the account: it is gone or disabled, or what it granted
+// accountOf is the user of a grant, unless something became of the account: it is gone or disabled, or what it granted
 // was revoked.
-func (e *Emulator) account(x *exchange, g *grant) (*User, *oauthError) {
+func (e *Emulator) accountOf(x *exchange, g *grant) (*User, *oauthError) {
 	user := x.directory.oid(g.ObjectID)
 	if user == nil {
 		refusal := refuse("invalid_grant", 50034, g.ObjectID)
@@ -38,22 +38,19 @@ func (e *Emulator) checkPolicies(x *exchange, i *issue) *oauthError {
 	var refusal *oauthError
 	switch {
 	case len(app.Assigned) > 0 && !slices.ContainsFunc(app.Assigned, func(name string) bool { return strings.EqualFold(name, user.Username) }):
-		refusal = refuse("invalid_grant", 50105, app.ClientID, user.Username)
+		refusal = refuse("invalid_grant", 50105, app.Name, app.ClientID, user.Username)
 	case user.Blocked:
 		refusal = refuse("invalid_grant", 53003)
 		refusal.suberror = "message_only"
-	case e.passwordExpired(user):
+	case e.state(user).passwordExpired(user):
 		refusal = refuse("invalid_grant", 50055)
 		refusal.suberror = "user_password_expired"
 	case user.SignInFrequency > 0 && x.now.Sub(signedIn) >= user.SignInFrequency:
 		refusal = refuse("invalid_grant", 70043, signedIn.Format(entraTime), strconv.Itoa(int(user.SignInFrequency.Seconds())))
 		refusal.suberror = "token_expired"
-	case user.MFARequired && !i.grant.MFA:
+	case !strong(user, i.grant.AMR):
 		refusal = refuse("invalid_grant", 50076, i.resource.AppID)
 		refusal.suberror = "basic_action"
 	}
 	return refusal
 }
-
-// passwordExpired reports whether the user has to set a new password before anything else.
-func (e *Emulator) passwordExpired(user *User) bool { return user.PasswordExpired }

@@ -1,29 +1,15 @@
 package entratest
 
 import (
-	"crypto/subtle"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
 // codeLifetime is how long an authorization code is good, by the virtual clock.
 const codeLifetime = 10 * time.Minute
-
-// sessionCookie holds the browser's sign-in session, under Entra's own name for it.
-const sessionCookie = "ESTSAUTH"
-
-// session is a user's sign-in at one browser: it is what lets the next app sign them in without a page.
-type session struct {
-	ObjectID string // of the user at home
-	ID       string // the sid claim
-	Sequence uint64
-	AuthTime int64        // Unix seconds
-	Claims   string       // what the sign-in was asked to prove
-	Apps     []sessionApp `json:",omitempty"` // signed in to, the newest last
-}
 
 // authorizationCode is what a code stands for.
 type authorizationCode struct {
@@ -43,6 +29,9 @@ func (e *Emulator) authorize(x *exchange) *reply {
 		r.set("Allow", "GET, POST")
 		return r
 	}
+	if r := e.postedRequest(x); r != nil {
+		return r
+	}
 	a, refusal := e.readTarget(x)
 	if refusal != nil {
 		return e.errorPage(x, refusal.httpStatus(), refusal)
@@ -56,115 +45,137 @@ func (e *Emulator) authorize(x *exchange) *reply {
 	return e.signInTo(x, a)
 }
 
-// signInTo finds out who signs in to an app, or to a device: from a form, by name, or by the browser's session.
+// signInTo finds out who signs in to an app, or to a device: from a page, by name, or by the browser's sessions.
 func (e *Emulator) signInTo(x *exchange, a *authorizeRequest) *reply {
-	if x.request.Method == http.MethodPost {
-		return e.signInByForm(x, a)
-	}
-	if username := x.query.Get("emulator_user"); username != "" {
+	username := x.query.Get("emulator_user")
+	switch {
+	case x.request.Method == http.MethodPost:
+		return e.answerPage(x, a)
+	case username != "":
 		return e.signInByName(x, a, username)
+	case a.prompted("none"):
+		return e.signInSilently(x, a)
 	}
-	return e.signInBySession(x, a)
+	return e.signInAtPages(x, a)
 }
 
-// signInByForm takes what the sign-in page posted.
-func (e *Emulator) signInByForm(x *exchange, a *authorizeRequest) *reply {
-	if x.form.Has("cancel") {
-		return e.deliverError(x, a, refuse("access_denied", 65004))
+// postedRequest turns a request that came as a form, OpenID Connect Core section 3.1.2.1, into one with a query: the
+// pages post to their own URL. Nil: it is no such request.
+func (e *Emulator) postedRequest(x *exchange) *reply {
+	if x.request.Method != http.MethodPost || x.query.Has("client_id") || x.form.Has(flowField) || !x.form.Has("client_id") {
+		return nil
 	}
-	// The page's buttons name a user; its other form asks for a password as well.
-	username := x.form.Get("emulator_user")
-	chosen := username != ""
-	if !chosen {
-		username = x.form.Get("username")
-	}
-	user := x.directory.user(strings.TrimSpace(username))
-	if user == nil {
-		return e.signInPage(x, a, refuse("invalid_request", 50034, username))
-	}
-	password := []byte(x.form.Get("password"))
-	if !chosen && user.Password != "" && subtle.ConstantTimeCompare(password, []byte(user.Password)) == 0 {
-		return e.signInPage(x, a, refuse("invalid_grant", 50126))
-	}
-	s := e.newSession(x, a, user)
-	if _, old, ok := e.session(x); ok {
-		s = s.continued(old)
-	}
-	if refusal := e.mayEnter(user, a); refusal != nil {
-		return e.signInPage(x, a, refusal)
-	}
-	e.grantConsent(user, a.app, a.scopes)
-	return e.remember(e.deliverCode(x, a, user, s), a, user, s)
+	r := &reply{status: http.StatusSeeOther}
+	r.set("Location", "authorize?"+x.form.Encode())
+	r.common(x)
+	return r
 }
 
-// signInByName is the emulator_user parameter: the user signs in without a page, or with prompt=none is the one who
-// has a session.
+// signInByName is the emulator_user parameter: the user signs in without a page, proves what is asked and consents; or
+// with prompt=none is the one who has a session. What no user could do on a page is refused.
 func (e *Emulator) signInByName(x *exchange, a *authorizeRequest, username string) *reply {
 	user := x.directory.user(username)
 	if user == nil {
 		refusal := refuse("invalid_request", 50034, username)
 		return e.errorPage(x, refusal.httpStatus(), refusal)
 	}
-	s := e.newSession(x, a, user)
-	if a.silent() {
-		s.Claims = ""
-		return e.signInSilently(x, a, user, s)
+	amr := []string{amrPassword}
+	if user.MFARequired {
+		amr = append(amr, amrMFA)
 	}
-	if refusal := e.mayEnter(user, a); refusal != nil {
+	s := e.newSession(x, a, user, amr)
+	if a.prompted("none") {
+		s.Claims = ""
+		return e.deliverSilently(x, a, user, s)
+	}
+	refusal := e.mayEnter(user, a)
+	if refusal == nil && e.state(user).passwordExpired(user) {
+		refusal = refuse("invalid_grant", 50055)
+	}
+	if refusal == nil {
+		refusal = mayUse(user, a.app)
+	}
+	if refusal == nil {
+		missing := e.missingConsent(user, a.app, a.scopes)
+		if refusal = mayConsent(user, a, missing); refusal == nil {
+			e.grantConsent(user, a.app, missing)
+		}
+	}
+	if refusal != nil {
 		return e.errorPage(x, refusal.httpStatus(), refusal)
 	}
-	e.grantConsent(user, a.app, a.scopes)
 	return e.deliverCode(x, a, user, s)
 }
 
-// signInBySession goes by the browser's session; where it does not suffice, the user sees the page.
-func (e *Emulator) signInBySession(x *exchange, a *authorizeRequest) *reply {
-	user, s, ok := e.session(x)
-	if a.loginHint != "" && ok {
-		ok = strings.EqualFold(a.loginHint, user.Username)
+// signInSilently is prompt=none: it goes by the browser's sessions, and never shows a page.
+func (e *Emulator) signInSilently(x *exchange, a *authorizeRequest) *reply {
+	all := e.sessions(x)
+	if a.sid != "" || a.loginHint != "" {
+		s, ok := hinted(all, a)
+		if !ok {
+			return e.deliverError(x, a, refuse("login_required", 50058))
+		}
+		return e.continueSilently(x, a, s)
 	}
-	switch {
-	case !ok && a.silent():
+	if len(all) > 1 {
+		// Where all but one have no account with this app's tenant, there is nothing to choose.
+		all = e.usableSessions(x, a)
+		if len(all) != 1 {
+			return e.deliverError(x, a, refuse("interaction_required", 16000))
+		}
+	}
+	if len(all) == 0 {
 		return e.deliverError(x, a, refuse("login_required", 50058))
-	case !ok, !a.silent() && len(a.prompts) > 0:
-		return e.signInPage(x, a, nil)
-	case a.silent():
-		return e.remember(e.signInSilently(x, a, user, s), a, user, s)
-	case e.needsUser(user, a, s) != nil, e.mayEnter(user, a) != nil:
-		return e.signInPage(x, a, nil)
 	}
-	return e.remember(e.deliverCode(x, a, user, s), a, user, s)
+	return e.continueSilently(x, a, all[0])
 }
 
-// signInSilently is prompt=none: a code, or an error that tells the app to ask the user.
-func (e *Emulator) signInSilently(x *exchange, a *authorizeRequest, user *User, s session) *reply {
-	refusal := e.mayEnter(user, a)
-	if refusal == nil {
-		refusal = e.needsUser(user, a, s)
-	}
-	if refusal != nil {
-		refusal.code = "interaction_required"
+// continueSilently goes by a session of the browser, which from then on remembers the app.
+func (e *Emulator) continueSilently(x *exchange, a *authorizeRequest, s signedIn) *reply {
+	return e.remember(x, e.deliverSilently(x, a, s.user, s.session), s.session.signedInTo(a, s.user))
+}
+
+// deliverSilently ends prompt=none: a code, or an error that tells the app to ask the user, or that asking is no use.
+func (e *Emulator) deliverSilently(x *exchange, a *authorizeRequest, user *User, s session) *reply {
+	if refusal := e.unsuited(x, a, user, s); refusal != nil {
+		if refusal.code != "access_denied" {
+			refusal.code = "interaction_required"
+		}
 		return e.deliverError(x, a, refusal)
 	}
 	return e.deliverCode(x, a, user, s)
 }
 
-// mayEnter checks that the user exists, as far as this app's tenant is concerned.
-func (e *Emulator) mayEnter(user *User, a *authorizeRequest) *oauthError {
-	if e.state(user).disabled {
-		return refuse("invalid_grant", 50057)
+// unsuited is why a session is not enough for a request.
+func (e *Emulator) unsuited(x *exchange, a *authorizeRequest, user *User, s session) *oauthError {
+	if refusal := e.mayEnter(user, a); refusal != nil {
+		return refusal
 	}
-	tenantID := a.tenantFor(user)
-	if _, member := user.objectID(tenantID); !member {
-		return refuse("invalid_request", 50020, user.Username, tenantID, a.app.ClientID)
+	if e.state(user).passwordExpired(user) {
+		return refuse("interaction_required", 50055)
+	}
+	if refusal := e.outdated(x, a, user, s); refusal != nil {
+		return refusal
+	}
+	if !strong(user, s.AMR) {
+		return refuse("interaction_required", 50076, a.app.ClientID)
+	}
+	if refusal := mayUse(user, a.app); refusal != nil {
+		return refusal
+	}
+	if len(e.missingConsent(user, a.app, a.scopes)) > 0 {
+		refusal := refuse("interaction_required", 65001, a.app.ClientID)
+		refusal.suberror = "consent_required"
+		return refusal
 	}
 	return nil
 }
 
-// needsUser is why a session is not enough: the user has to consent, or to prove more.
-func (e *Emulator) needsUser(user *User, a *authorizeRequest, s session) *oauthError {
-	if !e.consented(user, a.app, a.scopes) {
-		return refuse("consent_required", 65001, a.app.ClientID)
+// outdated is why the user of a session has to sign in again: it is too old, or it has not proved what the request, or
+// a Conditional Access policy, asks for.
+func (e *Emulator) outdated(x *exchange, a *authorizeRequest, user *User, s session) *oauthError {
+	if s.stale(user, x.now) {
+		return refuse("interaction_required", 70044)
 	}
 	proved, _ := parseClaims(s.Claims)
 	if !proved.includes(a.claims.withoutCapabilities()) {
@@ -178,48 +189,31 @@ func (e *Emulator) needsUser(user *User, a *authorizeRequest, s session) *oauthE
 	return nil
 }
 
-// tenantFor is the tenant whose tokens the app gets: the one it asked at, or the user's home.
-func (a *authorizeRequest) tenantFor(user *User) string {
-	if a.authority.tenant != nil {
-		return a.authority.tenant.ID
+// mayEnter checks that the user exists, as far as this app's tenant is concerned.
+func (e *Emulator) mayEnter(user *User, a *authorizeRequest) *oauthError {
+	if e.state(user).disabled {
+		return refuse("invalid_grant", 50057)
 	}
-	return user.TenantID
+	if !a.member(user) {
+		return refuse("invalid_request", 50020, user.Username, a.authority.segment(), a.app.ClientID)
+	}
+	return nil
 }
 
-func (e *Emulator) newSession(x *exchange, a *authorizeRequest, user *User) session {
-	return session{
-		ObjectID: user.ObjectID,
-		ID:       newGUID(),
-		Sequence: e.sequence.Add(1),
-		AuthTime: x.now.Unix(),
-		Claims:   a.claimsText,
+// mayUse checks what the tenant's administrators say about a user who has proved who they are.
+func mayUse(user *User, app *App) *oauthError {
+	switch {
+	case user.Blocked:
+		return refuse("access_denied", 53003)
+	case !app.assigned(user):
+		return refuse("access_denied", 50105, app.Name, app.ClientID, user.Username)
 	}
-}
-
-// session reads the browser's session; ok is false if there is none that is still good.
-func (e *Emulator) session(x *exchange) (user *User, s session, ok bool) {
-	cookie, err := x.request.Cookie(sessionCookie)
-	if err != nil || !e.unseal(sealedSession, cookie.Value, &s) {
-		return nil, s, false
-	}
-	user = x.directory.oid(s.ObjectID)
-	return user, s, user != nil && s.Sequence >= e.state(user).sessionsBefore
-}
-
-// cookie makes the session cookie; an empty value deletes it.
-func (e *Emulator) cookie(value string) *http.Cookie {
-	c := &http.Cookie{Name: sessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if strings.HasPrefix(e.origin, "https:") {
-		c.Secure, c.SameSite = true, http.SameSiteNoneMode // apps sign users in silently in hidden frames
-	}
-	if value == "" {
-		c.MaxAge = -1
-	}
-	return c
+	return nil
 }
 
 // deliverCode ends a sign-in.
 func (e *Emulator) deliverCode(x *exchange, a *authorizeRequest, user *User, s session) *reply {
+	x.user = user
 	code := e.seal(sealedCode, authorizationCode{
 		ID:          newGUID(),
 		RedirectURI: a.redirectURI,
@@ -236,6 +230,7 @@ func (e *Emulator) deliverCode(x *exchange, a *authorizeRequest, user *User, s s
 			Session:  s.ID,
 			AuthTime: s.AuthTime,
 			Sequence: s.Sequence,
+			AMR:      slices.Clone(s.AMR),
 		},
 	})
 	parameters := url.Values{"code": {code}, "session_state": {s.ID}}
@@ -273,7 +268,7 @@ func (e *Emulator) deliver(x *exchange, a *authorizeRequest, parameters url.Valu
 	}
 	switch a.mode {
 	case "form_post":
-		return e.formPostPage(x, a.redirectURI, parameters)
+		return e.formPostPage(x, a, parameters)
 	case "fragment":
 		r := e.redirect(x, a.redirectURI, nil)
 		r.set("Location", a.redirectURI+"#"+parameters.Encode())

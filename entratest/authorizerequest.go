@@ -20,6 +20,8 @@ type authorizeRequest struct {
 	method      string // S256 or plain; empty without a challenge
 	prompts     []string
 	loginHint   string
+	domainHint  string // lower case
+	sid         string // of the session to use; clients send it with prompt=none
 	claimsText  string
 	claims      claimsRequest
 	scopes      scopes
@@ -43,6 +45,9 @@ func (e *Emulator) readTarget(x *exchange) (*authorizeRequest, *oauthError) {
 	app := x.directory.app(q.Get("client_id"))
 	if refusal := x.authority.admits(app, q.Get("client_id")); refusal != nil {
 		return nil, refusal
+	}
+	if app.Disabled {
+		return nil, refuse("unauthorized_client", 7000112)
 	}
 	a := &authorizeRequest{app: app, authority: x.authority, redirectURI: q.Get("redirect_uri"), state: q.Get("state")}
 	if a.redirectURI == "" {
@@ -130,7 +135,8 @@ func (e *Emulator) readRest(x *exchange, a *authorizeRequest) *oauthError {
 	if a.claims, refusal = parseClaims(a.claimsText); refusal != nil {
 		return refusal
 	}
-	a.nonce, a.loginHint = q.Get("nonce"), q.Get("login_hint")
+	a.nonce, a.loginHint = q.Get("nonce"), strings.TrimSpace(q.Get("login_hint"))
+	a.domainHint, a.sid = strings.ToLower(q.Get("domain_hint")), q.Get("sid")
 	a.prompts = strings.Fields(q.Get("prompt"))
 	for _, p := range a.prompts {
 		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, p) {
@@ -164,4 +170,48 @@ func (a *authorizeRequest) readChallenge(q url.Values) *oauthError {
 	return nil
 }
 
-func (a *authorizeRequest) silent() bool { return slices.Contains(a.prompts, "none") }
+func (a *authorizeRequest) prompted(prompt string) bool { return slices.Contains(a.prompts, prompt) }
+
+// tenantFor is the tenant whose tokens the app gets: the one it asked at, or the user's home.
+func (a *authorizeRequest) tenantFor(user *User) string {
+	if a.authority.tenant != nil {
+		return a.authority.tenant.ID
+	}
+	return user.TenantID
+}
+
+// member reports whether the user has an account where the app asks: in the tenant, or at the door to many, of which
+// organizations is closed to personal accounts.
+func (a *authorizeRequest) member(user *User) bool {
+	if a.authority.alias == "organizations" && strings.EqualFold(user.TenantID, ConsumersTenantID) {
+		return false
+	}
+	_, member := user.objectID(a.tenantFor(user))
+	return member
+}
+
+// offers reports whether the page lists the user: those the domain_hint leaves. As at Entra an unknown hint says
+// nothing, and a hint keeps nobody out who types another name.
+func (a *authorizeRequest) offers(x *exchange, user *User) bool {
+	if !a.member(user) {
+		return false
+	}
+	personal := strings.EqualFold(user.TenantID, ConsumersTenantID)
+	switch a.domainHint {
+	case "":
+		return true
+	case "organizations":
+		return !personal
+	case "consumers":
+		return personal
+	}
+	tenant := x.directory.tenants[a.domainHint]
+	return tenant == nil || strings.EqualFold(tenant.ID, user.TenantID)
+}
+
+// assigned reports whether the app's administrators let the user in.
+func (a *App) assigned(user *User) bool {
+	return len(a.Assigned) == 0 || slices.ContainsFunc(a.Assigned, func(name string) bool {
+		return strings.EqualFold(name, user.Username)
+	})
+}

@@ -35,6 +35,12 @@
 // so can a script. With prompt=none it names the user who has a session: as at Entra, there is then a code or an error,
 // never a page.
 //
+// # The console
+//
+// A page at /emulator shows people the requests, with their secrets hidden and the reason of each refusal, and the
+// directory; and it injects faults. It answers on this machine only, unless [Options].Console says otherwise. Command
+// authcode emulator serves all of this to programs in other languages.
+//
 // # Limits
 //
 // The emulator is for tests. It keeps passwords, shows everybody's names, and its log holds secrets. It has one kind of

@@ -2,6 +2,7 @@ package entratest
 
 import (
 	"crypto/cipher"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,8 +20,17 @@ type Options struct {
 	AccessTokenLifetime time.Duration
 	// Addr is the address [NewServer] listens on. Empty: 127.0.0.1 and a free port. [NewHandler] ignores it.
 	Addr string
+	// CA is the certificate authority, with its private key, that makes the certificate of [NewServer]; [NewCA] makes
+	// one. Zero: one made for the server alone, whose key nobody keeps. [NewHandler] ignores it.
+	CA tls.Certificate
+	// Console says who may open the console, the page at /emulator that shows the directory and the log of requests
+	// with their secrets masked, and lets faults happen. Zero: [ConsoleLocal].
+	Console ConsoleAccess
 	// Directory holds the tenants, users, apps and resources; it is copied. Nil: [DefaultDirectory].
 	Directory *Directory
+	// Host is the DNS name or the IP address by which clients know the server: its certificate and [Emulator.URL] name
+	// it, without a port. It must be one that CA may speak for. Empty: localhost. [NewHandler] ignores it.
+	Host string
 	// HTTPClient fetches the keys of federated credentials that bring none of their own. Nil: [net/http.DefaultClient].
 	HTTPClient *http.Client
 	// LogSize is how many requests [Emulator.Requests] remembers; the oldest leave first.
@@ -32,6 +42,7 @@ type Options struct {
 	// RefreshIn is the refresh_in of token answers, rounded down to seconds. Zero: answers have none.
 	RefreshIn time.Duration
 	// Rotation says what becomes of a refresh token that was used. Zero: [RotationKeep], as Entra.
+	// [Emulator.SetRotation] changes it later.
 	Rotation Rotation
 }
 
@@ -65,14 +76,17 @@ type Emulator struct {
 
 	spentCodes *expiringSet // IDs of redeemed codes, for as long as a code lives
 	seenJTIs   *expiringSet // assertion IDs, for as long as the assertion lives
+	spentPages *expiringSet // IDs of answered pages, for as long as a page lives
 	families   familyTable
 	devices    deviceTable
 	issuerKeys issuerKeySets
+	console    console
 
 	mu       sync.Mutex // guards what follows
 	users    map[string]userState
 	required []requirement
-	withheld map[consent]bool
+	withheld map[consent]bool // what a test took away
+	consents map[consent]bool // what users said yes to, of apps that ask
 }
 
 // userState is what tests did to a user, by home object ID. Sequence numbers order events even where the clock
@@ -83,6 +97,8 @@ type userState struct {
 	sessionsBefore uint64 // refresh tokens with a lower sequence number are revoked
 	accessBefore   uint64 // CAE access tokens with a lower sequence number are revoked
 	accessTime     time.Time
+	renewed        bool   // the user has set a new password
+	password       string // which is this one
 }
 
 // emulators counts the emulators of this process, for unique origins.
@@ -122,11 +138,14 @@ func newEmulator(options *Options, origin string) (*Emulator, error) {
 		sealing:    newSealing(),
 		spentCodes: newExpiringSet(),
 		seenJTIs:   newExpiringSet(),
+		spentPages: newExpiringSet(),
 		users:      make(map[string]userState),
 		withheld:   make(map[consent]bool),
+		consents:   make(map[consent]bool),
 	}
 	e.index.Store(index)
-	e.families.families = make(map[string]*family)
+	e.families.reset(options.Rotation)
+	e.console = newConsole(options.Console)
 	e.log.limit = options.LogSize
 	if e.log.limit == 0 {
 		e.log.limit = 10_000
@@ -145,8 +164,15 @@ func (o *Options) check() error {
 		return fmt.Errorf("entratest: AccessTokenLifetime %v is shorter than a second", o.AccessTokenLifetime)
 	case o.RefreshIn < 0:
 		return fmt.Errorf("entratest: RefreshIn %v is negative", o.RefreshIn)
-	case o.Rotation < RotationKeep || o.Rotation > RotationRevokeFamily:
-		return fmt.Errorf("entratest: unknown Rotation %d", o.Rotation)
+	case o.Console < ConsoleLocal || o.Console > ConsoleOff:
+		return fmt.Errorf("entratest: unknown Console %d", o.Console)
+	}
+	return o.Rotation.check()
+}
+
+func (r Rotation) check() error {
+	if r < RotationKeep || r > RotationRevokeFamily {
+		return fmt.Errorf("entratest: unknown Rotation %d", r)
 	}
 	return nil
 }

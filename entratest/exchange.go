@@ -37,11 +37,13 @@ type exchange struct {
 	endpoint      string // empty: none of ours
 	directory     *directoryIndex
 	authority     authority
-	known         bool // whether there is such an authority
-	version1      bool // of a document: that of the version 1.0 endpoints
+	user          *User // whom it is about; nil: nobody, or not known yet
+	known         bool  // whether there is such an authority
+	version1      bool  // of a document: that of the version 1.0 endpoints
 	query, form   url.Values
 	unreadable    *oauthError // the query or the body cannot be understood
 	fault         *Fault      // nil: none
+	newBrowser    string      // the cookie of a browser that came without one
 	now           time.Time
 	traceID       string
 	correlationID string
@@ -49,6 +51,9 @@ type exchange struct {
 
 // ServeHTTP answers any request to the authority.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.serveConsole(w, r) {
+		return // it is neither logged nor befallen by faults
+	}
 	x := e.receive(r)
 	entry := e.log.add(x)
 	x.fault = e.faults.take(x)

@@ -16,18 +16,43 @@ type family struct {
 // A family leaves when its newest token has expired of inactivity.
 type familyTable struct {
 	mu       sync.Mutex
+	rotation Rotation
 	families map[string]*family
 	sweepAt  int
 }
 
-// check reports whether a token of this generation is good, and with advance makes its successor the newest. A token
-// used a second time is refused, and under [RotationRevokeFamily] takes its family along.
-func (t *familyTable) check(rotation Rotation, id string, generation int, advance bool, now time.Time) bool {
-	if rotation == RotationKeep {
-		return true
-	}
+// reset starts anew: every refresh token that comes next is the newest of its family.
+func (t *familyTable) reset(rotation Rotation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.rotation, t.families, t.sweepAt = rotation, make(map[string]*family), 0
+}
+
+func (t *familyTable) mode() Rotation {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rotation
+}
+
+// SetRotation changes what becomes of used refresh tokens from now on, [Options].Rotation. Families that were revoked are
+// good again, and of each sign-in the token that is used next counts as the newest. An unknown rotation is an error, and
+// nothing changes.
+func (e *Emulator) SetRotation(r Rotation) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	e.families.reset(r)
+	return nil
+}
+
+// check reports whether a token of this generation is good, and with advance makes its successor the newest. A token
+// used a second time is refused, and under [RotationRevokeFamily] takes its family along.
+func (t *familyTable) check(id string, generation int, advance bool, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.rotation == RotationKeep {
+		return true
+	}
 	f := t.families[id]
 	if f == nil {
 		t.sweep(now)
@@ -40,7 +65,7 @@ func (t *familyTable) check(rotation Rotation, id string, generation int, advanc
 	case f.revoked:
 		return false
 	case generation != f.generation:
-		f.revoked = rotation == RotationRevokeFamily
+		f.revoked = t.rotation == RotationRevokeFamily
 		return false
 	}
 	if advance {

@@ -73,7 +73,8 @@ type faultList struct {
 
 type injected struct {
 	Fault
-	left int // requests; negative: no limit
+	id   uint64 // for the console
+	left int    // requests; negative: no limit
 }
 
 // Inject lets a fault befall the requests that match it, until removed or its Times are over. Of several faults that
@@ -82,7 +83,7 @@ func (e *Emulator) Inject(f Fault) (remove func()) {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 999) {
 		panic("entratest: Inject: no final status: " + strconv.Itoa(f.Status))
 	}
-	i := &injected{Fault: f, left: f.Times}
+	i := &injected{Fault: f, id: e.sequence.Add(1), left: f.Times}
 	i.Header = f.Header.Clone()
 	if f.Times <= 0 {
 		i.left = -1

@@ -18,10 +18,10 @@ type sessionApp struct {
 	TenantID string `json:",omitempty"` // whose tokens the app got; empty: the user's home
 }
 
-// remember keeps the session in the browser, with the app in it that a sign-in was for, unless it was refused.
-func (e *Emulator) remember(r *reply, a *authorizeRequest, user *User, s session) *reply {
+// remember keeps a session in the browser, with the app in it that a sign-in was for, unless it was refused.
+func (e *Emulator) remember(x *exchange, r *reply, s session) *reply {
 	if r.err == nil {
-		r.header.Add("Set-Cookie", e.cookie(e.seal(sealedSession, s.signedInTo(a, user))).String())
+		r.header.Add("Set-Cookie", e.withSession(x, s).String())
 	}
 	return r
 }
@@ -41,24 +41,26 @@ func (s session) signedInTo(a *authorizeRequest, user *User) session {
 	return s
 }
 
-// continued is a session of a user who signed in again: to the apps it is the one they know, with the same sid.
-func (s session) continued(old session) session {
-	if s.ObjectID == old.ObjectID {
-		s.ID, s.Apps = old.ID, old.Apps
+// continued is the session of a user who signs in again: to the apps it is the one they know, with the same sid.
+func (e *Emulator) continued(x *exchange, s session) session {
+	for _, old := range e.sessions(x) {
+		if old.session.ObjectID == s.ObjectID {
+			s.ID, s.Apps = old.session.ID, old.session.Apps
+		}
 	}
 	return s
 }
 
 // frontChannel is what a sign-out loads of the apps, OpenID Connect Front-Channel Logout section 3: each registered
 // URL with the iss and sid of the app's ID tokens.
-func (e *Emulator) frontChannel(x *exchange, ended []browserSession) (frames []string) {
+func (e *Emulator) frontChannel(x *exchange, ended []signedIn) (frames []string) {
 	for _, b := range ended {
-		for _, signedIn := range b.session.Apps {
-			app := x.directory.app(signedIn.ClientID)
+		for _, visited := range b.session.Apps {
+			app := x.directory.app(visited.ClientID)
 			if app == nil || app.FrontChannelLogoutURL == "" {
 				continue
 			}
-			tenantID := signedIn.TenantID
+			tenantID := visited.TenantID
 			if tenantID == "" {
 				tenantID = b.user.TenantID
 			}

@@ -69,36 +69,43 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// Whatever is asked of the authorize endpoint, there is a page, or a redirect to a registered URI.
+// Whatever is asked of the authorize endpoint, and posted to its pages, there is a page, or a redirect to a registered
+// URI. A body has a line for each page in turn, where FLOW stands for the page's state.
 func FuzzAuthorize(f *testing.F) {
 	x := start(f, &entratest.Options{LogSize: -1})
 	f.Add(contoso, http.MethodGet, authorizeQuery("emulator_user", alice).Encode(), "", "")
 	f.Add("common", http.MethodGet, authorizeQuery("prompt", "none", "response_mode", "fragment").Encode(), "ESTSAUTH=1.AAAA", "")
-	f.Add(contoso, http.MethodPost, authorizeQuery("response_mode", "form_post").Encode(), "", "emulator_user="+alice)
-	f.Add(fabrikam, http.MethodPost, authorizeQuery("claims", step).Encode(), "", "username=x&password=y")
+	f.Add(contoso, http.MethodPost, authorizeQuery("response_mode", "form_post").Encode(), "", "flowToken=FLOW&emulator_user="+alice)
+	f.Add(fabrikam, http.MethodPost, authorizeQuery("claims", step).Encode(), "esctx=x", "flowToken=1.AAAA&loginfmt=x&passwd=y")
 	f.Add("x", http.MethodGet, authorizeQuery("client_id", native.ClientID, "redirect_uri", "http://localhost:1?a=b").Encode(), "", "")
 	f.Add("", http.MethodGet, authorizeQuery("scope", "a b \"", "code_challenge", "x").Encode(), "", "")
+	f.Add(contoso, http.MethodPost, "", "", authorizeQuery().Encode())
+	f.Add(contoso, http.MethodPost, authorizeQuery("domain_hint", "consumers", "sid", "x", "login_hint", "\x00").Encode(), "", "flowToken=FLOW&cancel=1")
+	f.Add(contoso, http.MethodPost, authorizeQuery(consentApp("prompt", "consent login", "scope", approver+" openid")...).Encode(), "",
+		"flowToken=FLOW&loginfmt="+mfa+"\nflowToken=FLOW&passwd=password\nflowToken=FLOW&otc=123456\nflowToken=FLOW&another=1\n"+
+			"flowToken=FLOW&emulator_user=bob@contoso.example\nflowToken=FLOW&consentForOrganization=1")
+	f.Add("organizations", http.MethodPost, authorizeQuery("login_hint", expired).Encode(), "",
+		"flowToken=FLOW&passwd=password\nflowToken=FLOW&currentPassword=password&newPassword=password&confirmNewPassword=")
 	f.Fuzz(func(t *testing.T, tenant, method, query, cookie, body string) {
+		w := x.in(t).walker()
 		u := must(url.Parse(x.URL()))
 		u.Path, u.RawQuery = "/"+tenant+"/oauth2/v2.0/authorize", query
-		r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
-			"Content-Type": {"application/x-www-form-urlencoded"}, "Cookie": {cookie},
-		}}
-		response, err := x.Transport().RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
+		if strings.Contains(body, "FLOW") {
+			w.request(http.MethodGet, u, "", "")
 		}
-		page, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		location := response.Header.Get("Location")
-		switch {
-		case response.StatusCode == http.StatusFound && registered(location):
-		case location == "" && (response.StatusCode == 200 || response.StatusCode >= 400 && response.StatusCode < 500) &&
-			(method == http.MethodHead || strings.HasSuffix(strings.TrimSpace(string(page)), "</html>")):
-		default:
-			t.Fatalf("%d %q %s", response.StatusCode, location, page)
+		for line := range strings.SplitSeq(body, "\n") {
+			if field := walkedHidden.FindStringSubmatch(w.page); field != nil && field[1] == "flowToken" {
+				line = strings.ReplaceAll(line, "FLOW", field[2])
+			}
+			w.request(method, u, cookie, line)
+			switch {
+			case w.status == http.StatusFound && registered(w.header.Get("Location")):
+			case w.status == http.StatusSeeOther && strings.HasPrefix(w.header.Get("Location"), "authorize?"):
+			case w.header.Get("Location") == "" && (w.status == 200 || w.status >= 400 && w.status < 500) &&
+				(method == http.MethodHead || strings.HasSuffix(strings.TrimSpace(w.page), "</html>")):
+			default:
+				t.Fatalf("%d %q %s", w.status, w.header.Get("Location"), w.page)
+			}
 		}
 	})
 }
@@ -134,13 +141,32 @@ func FuzzOtherEndpoints(f *testing.F) {
 	})
 }
 
+// request sends anything; the browser's own cookies are sent too.
+func (w *walker) request(method string, u *url.URL, cookie, body string) {
+	r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+		"Content-Type": {"application/x-www-form-urlencoded"},
+	}}
+	for _, c := range w.client.Jar.Cookies(u) {
+		r.AddCookie(c)
+	}
+	if cookie != "" {
+		r.Header.Add("Cookie", cookie)
+	}
+	response, err := w.client.Transport.RoundTrip(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.client.Jar.SetCookies(u, response.Cookies())
+	w.page, w.status, w.header = string(must(io.ReadAll(response.Body))), response.StatusCode, response.Header
+}
+
 // registered reports whether a browser that follows a Location ends up at one of the directory's apps.
 func registered(location string) bool {
 	u, err := url.Parse(location)
 	if err != nil {
 		return false
 	}
-	for _, app := range []entratest.App{web, native} {
+	for _, app := range []entratest.App{web, native, directory.App("spa"), directory.App("consent")} {
 		for _, redirect := range app.RedirectURIs {
 			r := must(url.Parse(redirect))
 			if r.Scheme == u.Scheme && r.Hostname() == u.Hostname() && u.User == nil {

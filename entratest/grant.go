@@ -18,12 +18,12 @@ type grant struct {
 	ObjectID string // of the user at home
 	TenantID string // where the user signed in
 	ClientID string
-	Scopes   string // as asked for at authorize
-	Claims   string `json:",omitempty"` // what the sign-in was asked to prove
-	MFA      bool   `json:",omitempty"` // whether a second factor was proved
-	Session  string // the sid claim
-	AuthTime int64  // Unix seconds
-	Sequence uint64 // compared with the user's revocations
+	Scopes   string   // as asked for at authorize
+	Claims   string   `json:",omitempty"` // what the sign-in was asked to prove
+	Session  string   // the sid claim
+	AuthTime int64    // Unix seconds
+	Sequence uint64   // compared with the user's revocations
+	AMR      []string `json:",omitempty"` // how the user proved who they are
 }
 
 // refreshToken is what a refresh token stands for.
@@ -45,6 +45,7 @@ func (e *Emulator) redeemCode(x *exchange, c client) (*issue, *oauthError) {
 		return nil, refuse("invalid_grant", 9002313)
 	}
 	g := &code.Grant
+	x.user = x.directory.oid(g.ObjectID)
 	user, refusal := e.holder(x, c, g, code.ID)
 	if refusal != nil {
 		return nil, refusal
@@ -89,6 +90,7 @@ func (e *Emulator) redeemRefreshToken(x *exchange, c client) (*issue, *oauthErro
 		return nil, refuse("invalid_grant", 9002313)
 	}
 	g := &old.Grant
+	x.user = x.directory.oid(g.ObjectID)
 	user, refusal := e.holder(x, c, g, "")
 	if refusal != nil {
 		return nil, refusal
@@ -112,7 +114,7 @@ func (e *Emulator) redeemRefreshToken(x *exchange, c client) (*issue, *oauthErro
 	if refusal := e.complete(x, i); refusal != nil {
 		return nil, refusal
 	}
-	if !e.families.check(e.options.Rotation, old.Family, old.Generation, true, x.now) {
+	if !e.families.check(old.Family, old.Generation, true, x.now) {
 		return nil, refusedRotation()
 	}
 	return i, nil
@@ -127,7 +129,7 @@ func (e *Emulator) holder(x *exchange, c client, g *grant, code string) (*User, 
 		}
 		return nil, refuse("invalid_grant", 70000, "The "+what+" was issued to another client.")
 	}
-	return e.account(x, g)
+	return e.accountOf(x, g)
 }
 
 // alive checks a refresh token's age and its place in the rotation.
@@ -138,7 +140,7 @@ func (e *Emulator) alive(x *exchange, t *refreshToken) *oauthError {
 		return refuse("invalid_grant", 700084, issued.Format(time.RFC3339))
 	case x.now.Sub(issued) >= refreshTokenIdle:
 		return refuse("invalid_grant", 700082, issued.Format(time.RFC3339))
-	case !e.families.check(e.options.Rotation, t.Family, t.Generation, false, x.now):
+	case !e.families.check(t.Family, t.Generation, false, x.now):
 		return refusedRotation()
 	}
 	return nil

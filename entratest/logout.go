@@ -30,7 +30,7 @@ func (e *Emulator) logout(x *exchange) *reply {
 	if x.request.Method == http.MethodPost && len(x.form) > 0 {
 		parameters = x.form
 	}
-	sessions := e.browserSessions(x)
+	sessions := e.sessions(x)
 	ended := endedSessions(x.directory, sessions, parameters)
 	if len(sessions) > 0 && len(ended) == 0 {
 		return e.signOutPage(x, sessions, parameters)
@@ -42,32 +42,28 @@ func (e *Emulator) logout(x *exchange) *reply {
 	} else {
 		r = e.signedOutPage(x, frames, target)
 	}
-	r.header.Add("Set-Cookie", e.cookie("").String())
+	r.header.Add("Set-Cookie", e.sessionsCookie(remaining(sessions, ended)).String())
 	return r
 }
 
-// browserSession is a sign-in a browser holds, and whose it is.
-type browserSession struct {
-	user    *User
-	session session
-}
-
-// browserSessions are the sign-ins of the browser that are still good.
-func (e *Emulator) browserSessions(x *exchange) []browserSession {
-	user, s, ok := e.session(x)
-	if !ok {
-		return nil
+// remaining are the sessions that go on.
+func remaining(all, ended []signedIn) []session {
+	var left []session
+	for _, s := range all {
+		if !slices.ContainsFunc(ended, func(other signedIn) bool { return other.session.ID == s.session.ID }) {
+			left = append(left, s.session)
+		}
 	}
-	return []browserSession{{user, s}}
+	return left
 }
 
 // endedSessions are those the request is for: the one of the user in logout_hint, the one the user picked on our page by
 // its sid, or the only one there is. None, where there are several: the user has to say.
-func endedSessions(d *directoryIndex, all []browserSession, parameters url.Values) []browserSession {
+func endedSessions(d *directoryIndex, all []signedIn, parameters url.Values) []signedIn {
 	hinted, picked := hintedUser(d, parameters.Get("logout_hint")), parameters.Get("emulator_sid")
 	for _, b := range all {
 		if b.session.ID == picked || (hinted != nil && b.user == hinted) {
-			return []browserSession{b}
+			return []signedIn{b}
 		}
 	}
 	if len(all) == 1 {
@@ -126,7 +122,7 @@ var _ = template.Must(pages.Parse(`
 `))
 
 // signOutPage asks which of several accounts to sign out of.
-func (e *Emulator) signOutPage(x *exchange, sessions []browserSession, parameters url.Values) *reply {
+func (e *Emulator) signOutPage(x *exchange, sessions []signedIn, parameters url.Values) *reply {
 	kept := make(map[string]string)
 	for _, name := range []string{"post_logout_redirect_uri", "state"} {
 		if parameters.Has(name) {

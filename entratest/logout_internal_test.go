@@ -16,9 +16,9 @@ func TestEndedSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := e.index.Load()
-	var all []browserSession
+	var all []signedIn
 	for _, name := range []string{"alice@contoso.example", "bob@contoso.example"} {
-		all = append(all, browserSession{d.user(name), session{ObjectID: d.user(name).ObjectID, ID: "sid-" + name}})
+		all = append(all, signedIn{d.user(name), session{ObjectID: d.user(name).ObjectID, ID: "sid-" + name}})
 	}
 	hint := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
 	tests := []struct {

@@ -22,7 +22,7 @@ func TestSecondFactor(t *testing.T) {
 			ID: newGUID(), RedirectURI: app.RedirectURIs[0], Issued: e.Now().Unix(),
 			Grant: grant{
 				ObjectID: user.ObjectID, TenantID: user.TenantID, ClientID: app.ClientID, Scopes: "User.Read",
-				MFA: proved, AuthTime: e.Now().Unix(), Sequence: e.sequence.Add(1),
+				AMR: map[bool][]string{true: {amrPassword, amrMFA}}[proved], AuthTime: e.Now().Unix(), Sequence: e.sequence.Add(1),
 			},
 		})
 		form := url.Values{"grant_type": {"authorization_code"}, "client_id": {app.ClientID}, "client_secret": {app.Secrets[1]},

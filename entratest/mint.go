@@ -129,7 +129,7 @@ func (e *Emulator) accessClaims(x *exchange, i *issue, origin grant, permissions
 		claims["preferred_username"] = i.user.Username
 	} else {
 		claims["upn"], claims["unique_name"] = i.user.Username, i.user.Username
-		claims["acr"], claims["amr"] = "1", i.grant.methods()
+		claims["acr"], claims["amr"] = "1", i.grant.amr()
 	}
 	if x.directory.app(i.resource.AppID) != nil {
 		claims["aio"] = e.seal(sealedOrigin, origin)
@@ -149,14 +149,6 @@ func (i *issue) addUserClaims(claims map[string]any) {
 	if len(i.acrs) > 0 {
 		claims["acrs"] = i.acrs
 	}
-}
-
-// methods are the ways the user proved who they are, RFC 8176.
-func (g *grant) methods() []string {
-	if g.MFA {
-		return []string{"pwd", "mfa"}
-	}
-	return []string{"pwd"}
 }
 
 // idClaims are those of "ID tokens in the Microsoft identity platform", version 2.0.

@@ -34,7 +34,10 @@ func (f *oauthError) httpStatus() int {
 }
 
 // message is the sentence for people, without IDs and time.
-func (f *oauthError) message() string {
+func (f *oauthError) message() string { return f.reason() + f.echo }
+
+// reason is the message without what a fault repeats of the request.
+func (f *oauthError) reason() string {
 	text := f.text
 	if text == "" {
 		text = aadstsTexts[f.number]
@@ -48,7 +51,7 @@ func (f *oauthError) message() string {
 	if f.number != 0 {
 		text = "AADSTS" + strconv.Itoa(f.number) + ": " + text
 	}
-	return text + f.echo
+	return text
 }
 
 // errorAnswer is the JSON of an error, in Entra's order. See "Handle errors and exceptions" in Entra's documentation.
@@ -112,7 +115,7 @@ var aadstsTexts = map[int]string{
 	50079:   "Due to a configuration change made by your administrator, or because you moved to a new location, you must enroll in multi-factor authentication to access '{0}'.",
 	50087:   "A transient error has occurred during a strong authentication operation. Please try again.",
 	50089:   "Authentication failed due to flow token expired.",
-	50105:   "Your administrator has configured the application '{0}' to block users unless they are specifically granted ('assigned') access to the application. The signed-in user '{1}' is blocked because they are not a direct member of a group with access, nor had access directly assigned by an administrator.",
+	50105:   "Your administrator has configured the application {0} ('{1}') to block users unless they are specifically granted ('assigned') access to the application. The signed in user '{2}' is blocked because they are not a direct member of a group with access, nor had access directly assigned by an administrator. Please contact your administrator to assign access to this application.",
 	50126:   "Error validating credentials due to invalid username or password.",
 	50132:   "The session is not valid due to password expiration or recent password change.",
 	50133:   "The session is not valid due to password expiration or recent password change.",
@@ -140,6 +143,7 @@ var aadstsTexts = map[int]string{
 	70020:   "The provided value for the input parameter 'device_code' is not valid. This device code has expired.",
 	70021:   "No matching federated identity record found for presented assertion. Assertion Issuer: '{0}'. Assertion Subject: '{1}'. Assertion Audience: '{2}'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion.",
 	70043:   "The refresh token has expired or is invalid due to sign-in frequency checks by conditional access. The token was issued on {0} and the maximum allowed lifetime for this request is {1}.",
+	70044:   "The session has expired or is invalid due to sign-in frequency checks by conditional access.",
 	90002:   "Tenant '{0}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.",
 	90006:   "The service is temporarily unavailable. Please retry later.",
 	90008:   "The application is requesting a token for itself. This scenario is supported only if resource is specified using the GUID based App Identifier.",
@@ -152,8 +156,10 @@ var aadstsTexts = map[int]string{
 	90055:   "Server is terminating operation to prevent further impact. The tenant has been throttled.",
 	90061:   "Request to External OIDC endpoint failed.",
 	90094:   "Admin consent is required for the permissions requested by this application.",
+	165000:  "Invalid Request: The request tokens do not match the user context. Do not copy the user context values (cookies; form fields; headers) between different requests or user sessions. Failure Reasons: [{0}]",
 	500011:  "The resource principal named {0} was not found in the tenant named {1}.",
 	500112:  "The reply address '{0}' does not match the reply address '{1}' provided when requesting Authorization code.",
+	500121:  "Authentication failed during strong authentication request.",
 	500131:  "Assertion audience does not match the Client app presenting the assertion. The audience in the assertion was '{0}' and the expected audience is '{1}' or one of the Application Uris of this application.",
 	500133:  "Assertion is not within its valid time range. Ensure that the access token is not expired before using it for user assertion, or request a new token. Current time: {0}, expiry time of assertion {1}.",
 	500501:  "Invalid value for 'api-version'.",

@@ -32,7 +32,7 @@ func (e *Emulator) redeemOnBehalfOf(x *exchange, c client) (*issue, *oauthError)
 	if refusal != nil {
 		return nil, refusal
 	}
-	user, refusal := e.account(x, g)
+	user, refusal := e.accountOf(x, g)
 	if refusal != nil {
 		return nil, refusal
 	}

@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +20,7 @@ import (
 type Server struct {
 	*Emulator
 	authority *x509.Certificate
+	addr      net.Addr
 	client    *http.Client
 	http      *http.Server
 	cancel    context.CancelFunc // of all requests
@@ -29,16 +31,15 @@ type Server struct {
 }
 
 // NewServer starts an emulator at https://localhost:PORT, with a certificate (for localhost, 127.0.0.1 and ::1) of
-// an authority made for it alone. Nil options are fine.
+// an authority made for it alone; [Options].Addr, Host and CA change that. Nil options are fine. An address it cannot
+// listen on is an error that wraps the [net.OpError].
 func NewServer(options *Options) (*Server, error) {
 	if options == nil {
 		options = &Options{}
 	}
-	address := options.Addr
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	certificate, authority, err := certificates()
+	address := cmp.Or(options.Addr, "127.0.0.1:0")
+	host := cmp.Or(options.Host, "localhost")
+	certificate, authority, err := options.certificates(host)
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +51,14 @@ func NewServer(options *Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("entratest: %w", err), listener.Close())
 	}
-	emulator, err := newEmulator(options, "https://localhost:"+port)
+	name := net.JoinHostPort(host, port)
+	emulator, err := newEmulator(options, "https://"+name)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	s := &Server{Emulator: emulator, authority: authority, serving: make(chan struct{})}
-	s.client = newClient(authority, "localhost:"+port, listener.Addr().String())
+	s.client = newClient(authority, name, listener.Addr().String())
+	s.addr = listener.Addr()
 	s.start(listener, certificate)
 	return s, nil
 }
@@ -87,7 +90,7 @@ func (s *Server) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// newClient trusts one authority, and finds the server whatever this machine resolves localhost to.
+// newClient trusts one authority, and finds the server whatever this machine resolves its name to.
 func newClient(authority *x509.Certificate, name, address string) *http.Client {
 	roots := x509.NewCertPool()
 	roots.AddCert(authority)
@@ -108,6 +111,9 @@ func newClient(authority *x509.Certificate, name, address string) *http.Client {
 
 // Client is an HTTP client that trusts this server and no other. It keeps connections until Close.
 func (s *Server) Client() *http.Client { return s.client }
+
+// Addr is the address the server listens on, with the port it was given.
+func (s *Server) Addr() net.Addr { return s.addr }
 
 // CertPEM is the certificate authority to trust, in PEM, for another program's --ca-file.
 func (s *Server) CertPEM() []byte { return certPEM(s.authority) }

@@ -1,11 +1,13 @@
 package entratest_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -135,10 +137,55 @@ func TestServerClientGivesUp(t *testing.T) {
 }
 
 func TestServerAddress(t *testing.T) {
-	if _, err := entratest.NewServer(&entratest.Options{Addr: "nonsense"}); err == nil {
-		t.Error("listens on nonsense")
+	_, err := entratest.NewServer(&entratest.Options{Addr: "nonsense"})
+	if _, ok := errors.AsType[*net.OpError](err); !ok {
+		t.Errorf("listening on nonsense gives %v", err)
 	}
 	if _, err := entratest.NewServer(&entratest.Options{Rotation: 9}); err == nil {
 		t.Error("takes any options")
+	}
+}
+
+// One authority outlives its servers, so that clients trust it once.
+func TestServerCA(t *testing.T) {
+	ca := must(entratest.NewCA("entra.test", "192.0.2.7"))
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Leaf)
+	for _, host := range []string{"", "entra.test", "192.0.2.7"} {
+		s, f := serve(t, &entratest.Options{CA: ca, Host: host})
+		_, port, _ := net.SplitHostPort(s.Addr().String())
+		if want := "https://" + cmp.Or(host, "localhost") + ":" + port; s.URL() != want {
+			t.Errorf("%q: URL is %s, want %s", host, s.URL(), want)
+		}
+		f.mustToken(codeForm(f.signIn(alice))) // by the server's own client, whatever the name
+		for _, name := range []string{"localhost", "127.0.0.1", cmp.Or(host, "localhost")} {
+			connection, err := tls.Dial("tcp", s.Addr().String(), &tls.Config{RootCAs: roots, ServerName: name})
+			if err != nil {
+				t.Errorf("%q: %s: %v", host, name, err)
+				continue
+			}
+			connection.Close()
+		}
+	}
+}
+
+func TestServerCARefused(t *testing.T) {
+	local := must(entratest.NewCA())
+	keyless := tls.Certificate{Certificate: local.Certificate}
+	for name, test := range map[string]struct {
+		options entratest.Options
+		want    string
+	}{
+		"a host it may not speak for": {entratest.Options{CA: local, Host: "entra.test"}, "make one with NewCA"},
+		"no key":                      {entratest.Options{CA: keyless}, "has no private key"},
+		"no certificate":              {entratest.Options{CA: tls.Certificate{Certificate: [][]byte{{1}}, PrivateKey: local.PrivateKey}}, "x509"},
+	} {
+		if _, err := entratest.NewServer(&test.options); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error is %v, want %q in it", name, err, test.want)
+		}
+	}
+	again := must(entratest.NewCA())
+	if again.Leaf.Subject.CommonName == local.Leaf.Subject.CommonName || again.Leaf.SerialNumber.Cmp(local.Leaf.SerialNumber) == 0 {
+		t.Error("two authorities have one name or one number: browsers refuse the second")
 	}
 }

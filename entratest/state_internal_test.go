@@ -26,19 +26,27 @@ func TestExpiringSetForgets(t *testing.T) {
 }
 
 func TestFamiliesForget(t *testing.T) {
-	table, now := familyTable{families: make(map[string]*family)}, time.Now()
+	var table familyTable
+	table.reset(RotationRefuse)
+	now := time.Now()
 	for i := range 20_000 {
-		table.check(RotationRefuse, strconv.Itoa(i), 0, true, now)
+		table.check(strconv.Itoa(i), 0, true, now)
 		now = now.Add(refreshTokenIdle / 500) // 500 alive at a time
 	}
 	if len(table.families) > 2048 {
 		t.Errorf("%d are remembered", len(table.families))
 	}
-	if table.check(RotationRefuse, "19999", 0, true, now) {
+	if table.check("19999", 0, true, now) {
 		t.Error("one that is alive was forgotten")
 	}
-	if !table.check(RotationKeep, "19999", 0, true, now) {
-		t.Error("without rotation nothing is refused")
+	table.reset(RotationKeep)
+	for range 2 {
+		if !table.check("19999", 0, true, now) {
+			t.Error("without rotation nothing is refused")
+		}
+	}
+	if len(table.families) > 0 {
+		t.Error("without rotation families are remembered")
 	}
 }
 

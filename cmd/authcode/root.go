@@ -8,12 +8,14 @@ const rootHelp = `authcode signs users in at Microsoft Entra ID with the OAuth 2
 flow, and gets access tokens for what they may use.
 
 'authcode demo' shows the whole journey in a second or two, on an emulator inside the
-command: no account, no network, no questions. 'authcode redeem' turns a code that you
-already have into an access token.
+command: no account, no network, no questions. 'authcode emulator' serves that emulator to
+clients in any language. 'authcode redeem' turns a code that you already have into an access
+token.
 
 Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.`
 
 const rootExamples = `  authcode demo
+  authcode emulator
   pbpaste | authcode redeem --tenant contoso.com --client-id 11111111-… \
       --redirect-uri http://localhost:3000/callback --scope User.Read --secret-file secret`
 
@@ -35,6 +37,6 @@ func newRootCommand(s streams) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(newDemoCommand(s), newRedeemCommand(s))
+	root.AddCommand(newDemoCommand(s), newEmulatorCommand(s), newRedeemCommand(s))
 	return root
 }

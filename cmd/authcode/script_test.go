@@ -33,7 +33,8 @@ import (
 // scene is what a script plays in: an emulator behind TLS, and the files and variables that lead to it.
 type scene struct {
 	*entratest.Server
-	held chan struct{} // closed when a token request is held up
+	held     chan struct{} // closed when a token request is held up
+	emulator *background   // nil: the script has not started one
 }
 
 type sceneKey struct{}
