@@ -90,6 +90,8 @@ func TestPages(t *testing.T) {
 		{"prompt=consent, accepted", []string{"prompt", "consent"}, steps{{"emulator_user", alice}, {}}, "code"},
 		{"prompt=consent for an administrator's", []string{"prompt", "consent", "scope", approver}, steps{{"emulator_user", alice}}, "Need admin approval 90094"},
 
+		{"login and consent", []string{"prompt", "login consent"}, steps{{"loginfmt", alice}, password}, "Permissions requested"},
+
 		{"hint", []string{"login_hint", alice}, nil, "Enter password"},
 		{"hint of nobody", []string{"login_hint", "nobody@contoso.example"}, nil, "Sign in"},
 		{"hint and select_account", []string{"login_hint", alice, "prompt", "select_account"}, nil, "Sign in"},
