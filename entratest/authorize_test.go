@@ -114,6 +114,9 @@ func TestAuthorizeTellsTheApp(t *testing.T) {
 		{"short challenge", []string{"code_challenge", "short"}, "invalid_request", 501491},
 		{"method", []string{"code_challenge_method", "S512"}, "invalid_request", 90023},
 		{"method without challenge", []string{"code_challenge", ""}, "invalid_request", 9002325},
+		{"single-page app without PKCE", []string{
+			"client_id", directory.App("spa").ClientID, "redirect_uri", "http://localhost:3000/", "code_challenge", "", "code_challenge_method", "",
+		}, "invalid_request", 9002325},
 		{"claims", []string{"claims", "[]"}, "invalid_request", 90023},
 		{"big claims", []string{"claims", `{"a":"` + strings.Repeat("x", 9000) + `"}`}, "invalid_request", 90023},
 	}
@@ -275,6 +278,9 @@ func TestBrowserSession(t *testing.T) {
 	w.open().want("code")
 	w.open("prompt", "none").want("code")
 	w.open("login_hint", alice).want("code")
+	w.open("prompt", "login").want("Pick an account").session(alice).want("Enter password")
+	w.open("prompt", "login select_account").want("Pick an account").session(alice).want("Enter password")
+	w.open("prompt", "consent select_account").want("Pick an account").session(alice).want("Permissions requested")
 	for _, pairs := range [][]string{
 		{"prompt", "login"}, {"prompt", "select_account"}, {"login_hint", bob}, {"claims", `{"access_token":{"acrs":{"value":"c1"}}}`},
 	} {

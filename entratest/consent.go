@@ -23,7 +23,6 @@ func (e *Emulator) WithdrawConsent(username, clientID, scope string) {
 	for _, c := range e.mustConsents(username, clientID, scope) {
 		e.mu.Lock()
 		e.withheld[c] = true
-		delete(e.consents, c)
 		e.mu.Unlock()
 	}
 }

@@ -54,11 +54,8 @@ func (e *Emulator) begin(x *exchange) *progress {
 	return &progress{Request: requestDigest(x), Browser: digest(e.browser(x))}
 }
 
-// browser is the value of the browser's cookie, or of the one it is about to get.
+// browser is the value of the browser's cookie, or of the one it gets with the answer.
 func (e *Emulator) browser(x *exchange) string {
-	if x.newBrowser != "" {
-		return x.newBrowser
-	}
 	if cookie, err := x.request.Cookie(browserCookie); err == nil && browserPattern.MatchString(cookie.Value) {
 		return cookie.Value
 	}

@@ -127,6 +127,20 @@ func TestBlockedMeanwhile(t *testing.T) {
 	w.submit().want("You can’t get in 50057")
 }
 
+// A user who leaves the directory while a page is open is asked for again.
+func TestUserVanishes(t *testing.T) {
+	f := start(t, nil)
+	signed := f.walker().open().submit("emulator_user", alice).want("code").open("prompt", "select_account").want("Pick an account")
+	w := f.walker().open("login_hint", alice).want("Enter password")
+	d := entratest.DefaultDirectory()
+	d.Users = d.Users[1:]
+	if err := f.SetDirectory(d); err != nil {
+		t.Fatal(err)
+	}
+	w.submit("passwd", "password").want("Sign in").submit("emulator_user", alice).want("Sign in 50034").submit("emulator_user", bob).want("code")
+	signed.session(alice).want("Sign in")
+}
+
 func TestPageHeaders(t *testing.T) {
 	f := start(t, nil)
 	w := f.walker().open()
@@ -160,6 +174,21 @@ func TestPageHeaders(t *testing.T) {
 	}
 	if w = f.walker().open("response_mode", "form_post", "emulator_user", alice); w.header.Get("X-Frame-Options") != "" {
 		t.Error("form_post cannot be framed, as a silent sign-in must be")
+	}
+}
+
+// An emulator without TLS sets cookies that browsers keep without TLS.
+func TestCookiesWithoutTLS(t *testing.T) {
+	f := start(t, &entratest.Options{Origin: "http://login.example"})
+	w := f.walker().open()
+	for range 2 {
+		cookie, err := http.ParseSetCookie(w.header.Get("Set-Cookie"))
+		if err != nil || !cookie.HttpOnly || cookie.Secure || cookie.SameSite != http.SameSiteLaxMode {
+			t.Errorf("%v %v", cookie, err)
+		}
+		if w.target == nil {
+			w.submit("emulator_user", alice)
+		}
 	}
 }
 

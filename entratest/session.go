@@ -105,7 +105,7 @@ func (e *Emulator) usableSessions(x *exchange, a *authorizeRequest) []signedIn {
 	return slices.DeleteFunc(e.sessions(x), func(s signedIn) bool { return !a.member(s.user) })
 }
 
-// hinted finds the session a request names: by sid, or by login_hint, which may be a username or a login_hint claim.
+// hinted finds the session a request names: by sid, or by login_hint, a username.
 func hinted(all []signedIn, a *authorizeRequest) (signedIn, bool) {
 	i := slices.IndexFunc(all, func(s signedIn) bool {
 		if a.sid != "" {
