@@ -111,7 +111,7 @@ func (e *Emulator) signInByName(x *exchange, a *authorizeRequest, username strin
 func (e *Emulator) signInSilently(x *exchange, a *authorizeRequest) *reply {
 	all := e.sessions(x)
 	if a.sid != "" || a.loginHint != "" {
-		s, ok := hinted(all, a)
+		s, ok := hinted(x, all, a)
 		if !ok {
 			return e.deliverError(x, a, refuse("login_required", 50058))
 		}

@@ -294,21 +294,37 @@ func TestDeviceLoginPage(t *testing.T) {
 		t.Errorf("%d %s", page.StatusCode, body)
 	}
 	address := d.VerificationURI + "?otc=" + d.UserCode
-	session, _ := f.post(f.authorizeURL(), url.Values{"emulator_user": {alice}})
-	cookie := session.Cookies()[0]
+	w := f.walker()
+	if w.open().submit("emulator_user", alice); w.saw() != "code" {
+		t.Fatal(w.saw())
+	}
 	// A session is no yes: following a link signs nobody's device in.
-	if page, body := f.get(address, "Cookie", cookie.Name+"="+cookie.Value); page.StatusCode != 200 || !strings.Contains(body, "native") {
-		t.Errorf("%d %s", page.StatusCode, body)
+	if w.visit(address); w.status != 200 || !strings.Contains(w.page, "native") {
+		t.Errorf("%d %s", w.status, w.page)
 	}
 	f.mustRefuse(pollForm(d), "authorization_pending", 70016)
-	if page, body := f.post(address, url.Values{"username": {alice}, "password": {"wrong"}}); page.StatusCode != 200 || !strings.Contains(body, "AADSTS50126") {
-		t.Errorf("%d %s", page.StatusCode, body)
-	}
-	page, body = f.post(address, url.Values{"username": {alice}, "password": {"password"}})
-	if page.StatusCode != 200 || !strings.Contains(body, "You may now close this window") || len(page.Cookies()) != 1 {
-		t.Errorf("%d %v %s", page.StatusCode, page.Cookies(), body)
+	if w.session(alice); w.status != 200 || !strings.Contains(w.page, "You may now close this window") {
+		t.Errorf("%d %s", w.status, w.page)
 	}
 	f.mustToken(pollForm(d))
+
+	d = f.device()
+	address = d.VerificationURI + "?otc=" + d.UserCode
+	w = f.walker().visit(address).submit("loginfmt", alice).submit("passwd", "wrong")
+	if w.status != 200 || !strings.Contains(w.page, "AADSTS50126") {
+		t.Errorf("%d %s", w.status, w.page)
+	}
+	if w.submit("passwd", "password"); w.status != 200 || !strings.Contains(w.page, "You may now close this window") {
+		t.Errorf("%d %s", w.status, w.page)
+	}
+	f.mustToken(pollForm(d))
+
+	d = f.device()
+	address = d.VerificationURI + "?otc=" + d.UserCode
+	if w := f.walker().visit(address).submit("cancel", "1"); w.status != 200 || !strings.Contains(w.page, "You have declined") {
+		t.Errorf("%d %s", w.status, w.page)
+	}
+	f.mustRefuse(pollForm(d), "authorization_declined", 65004)
 	if page, _ := f.send(must(http.NewRequest(http.MethodPut, address, nil))); page.StatusCode != 405 {
 		t.Errorf("PUT: %d", page.StatusCode)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"net/http"
 	"net/url"
@@ -18,17 +17,6 @@ const (
 	wrongUserCode = "That code didn't work. Check the code and try again."
 	deviceDone    = "You may now close this window."
 )
-
-var _ = template.Must(pages.Parse(`
-{{define "devicelogin"}}{{template "top" .}}
-{{with .Alert}}<p class="alert" role="alert">{{.}}</p>{{end}}
-<form method="get">
-<label for="otc">Enter the code displayed on your app or device</label>
-<input id="otc" name="otc" value="{{.Code}}" autocomplete="off" autocapitalize="characters" spellcheck="false" required>
-<button>Next</button>
-</form>
-{{template "bottom" .}}{{end}}
-`))
 
 // deviceLogin takes the code of a device, as the parameter otc, and then signs the user in for the device just as
 // authorize does for an app: with its page, or by emulator_user without one.
@@ -113,21 +101,11 @@ func (e *Emulator) deliverDevice(x *exchange, a *authorizeRequest, parameters ur
 // instead, because the code is not known, has expired or was used, or the user may not sign in, its text is the error.
 // Safe for concurrent use: of several answers to one code the first counts.
 func (e *Emulator) ApproveDevice(ctx context.Context, userCode, username string) error {
-	return e.answerDevice(ctx, http.MethodGet, url.Values{"otc": {userCode}, "emulator_user": {username}}, nil)
-}
-
-// DeclineDevice is the user who cancels instead: the device's next poll is answered with authorization_declined.
-func (e *Emulator) DeclineDevice(ctx context.Context, userCode string) error {
-	return e.answerDevice(ctx, http.MethodPost, url.Values{"otc": {userCode}}, url.Values{"cancel": {"1"}})
-}
-
-func (e *Emulator) answerDevice(ctx context.Context, method string, query, form url.Values) error {
-	address := e.origin + deviceLoginPath + "?" + query.Encode()
-	request, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+	query := url.Values{"otc": {userCode}, "emulator_user": {username}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.origin+deviceLoginPath+"?"+query.Encode(), nil)
 	if err != nil {
 		return fmt.Errorf("entratest: device login: %w", err)
 	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := e.Transport().RoundTrip(request)
 	if err != nil {
 		return fmt.Errorf("entratest: device login: %w", err)
@@ -145,4 +123,16 @@ func (e *Emulator) answerDevice(ctx context.Context, method string, query, form 
 		return errors.New("entratest: device login: the user has more to do: open " + e.origin + deviceLoginPath + " in a browser")
 	}
 	return errors.New("entratest: device login: " + pageText(page, response.Status))
+}
+
+// DeclineDevice is the user who cancels instead: the device's next poll is answered with authorization_declined. A code that is
+// not known, has expired or was answered is an error.
+func (e *Emulator) DeclineDevice(ctx context.Context, userCode string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !e.devices.settle(readUserCode(userCode), nil, e.Now()) {
+		return errors.New("entratest: device login: " + wrongUserCode)
+	}
+	return nil
 }

@@ -72,14 +72,6 @@ func (e *Emulator) frontChannel(x *exchange, ended []signedIn) (frames []string)
 	return frames
 }
 
-var _ = template.Must(pages.Parse(`
-{{define "signedout"}}{{template "top" .}}
-<p>{{.Text}}</p>
-{{with .Target}}<p><a href="{{.}}">Continue</a></p>{{end}}
-{{range .Frames}}<iframe hidden title="Signing out of an app" src="{{.}}"></iframe>
-{{end}}{{template "bottom" .}}{{end}}
-`))
-
 // signedOutPage tells the user, loads the apps' frames, and then goes on to the target if there is one. Entra waits for
 // the frames with a script; here the browser does: a refresh comes due once the document has loaded, frames included.
 func (e *Emulator) signedOutPage(x *exchange, frames []string, target string) *reply {

@@ -1,9 +1,8 @@
 package entratest
 
 import (
+	"cmp"
 	"encoding/base64"
-	"encoding/json"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -60,7 +59,7 @@ func remaining(all, ended []signedIn) []session {
 // endedSessions are those the request is for: the one of the user in logout_hint, the one the user picked on our page by
 // its sid, or the only one there is. None, where there are several: the user has to say.
 func endedSessions(d *directoryIndex, all []signedIn, parameters url.Values) []signedIn {
-	hinted, picked := hintedUser(d, parameters.Get("logout_hint")), parameters.Get("emulator_sid")
+	hinted, picked := d.claimed(parameters.Get("logout_hint")), parameters.Get("emulator_sid")
 	for _, b := range all {
 		if b.session.ID == picked || (hinted != nil && b.user == hinted) {
 			return []signedIn{b}
@@ -72,27 +71,14 @@ func endedSessions(d *directoryIndex, all []signedIn, parameters url.Values) []s
 	return nil
 }
 
-// hintedUser is the user whose login_hint claim this is: an opaque value to apps, to us a JSON object in base64url with
-// an ID or the name of the user in it. Nil: it is nobody's. A username is no hint, as Entra's documentation says.
-func hintedUser(d *directoryIndex, hint string) *User {
-	data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.TrimPrefix(hint, "O."), "="))
-	if err != nil {
+// claimed is the user whose login_hint claim this is. Nil: it is nobody's. A username is none, as Entra's documentation says.
+func (x *directoryIndex) claimed(loginHint string) *User {
+	data, err := base64.RawURLEncoding.DecodeString(loginHint)
+	objectID, _, ok := strings.Cut(string(data), " ")
+	if err != nil || !ok {
 		return nil
 	}
-	var names map[string]any
-	if json.Unmarshal(data, &names) != nil {
-		return nil
-	}
-	for _, name := range names {
-		s, _ := name.(string)
-		if user := d.oid(s); user != nil {
-			return user
-		}
-		if user := d.user(s); user != nil {
-			return user
-		}
-	}
-	return nil
+	return x.oid(objectID)
 }
 
 // postLogoutTarget is where the browser goes afterwards, with the request's state. Empty: nowhere, because the request
@@ -109,18 +95,6 @@ func postLogoutTarget(d *directoryIndex, parameters url.Values) string {
 	return target
 }
 
-var _ = template.Must(pages.Parse(`
-{{define "signout"}}{{template "top" .}}
-<p>Which account do you want to sign out of?</p>
-<form method="post">
-{{range $name, $value := .Parameters}}<input type="hidden" name="{{$name}}" value="{{$value}}">
-{{end}}<ul aria-label="Accounts">
-{{range .Sessions}}<li><button name="emulator_sid" value="{{.ID}}">{{.Name}} <small>{{.Username}}</small></button></li>
-{{end}}</ul>
-</form>
-{{template "bottom" .}}{{end}}
-`))
-
 // signOutPage asks which of several accounts to sign out of.
 func (e *Emulator) signOutPage(x *exchange, sessions []signedIn, parameters url.Values) *reply {
 	kept := make(map[string]string)
@@ -129,10 +103,11 @@ func (e *Emulator) signOutPage(x *exchange, sessions []signedIn, parameters url.
 			kept[name] = parameters.Get(name)
 		}
 	}
-	type account struct{ ID, Name, Username string }
 	var accounts []account
-	for _, b := range sessions {
-		accounts = append(accounts, account{b.session.ID, b.user.Name, b.user.Username})
+	for _, s := range sessions {
+		accounts = append(accounts, account{
+			Username: s.user.Username, Name: cmp.Or(s.user.Name, s.user.Username), Initials: s.user.initials(), Session: s.session.ID,
+		})
 	}
 	return e.page(x, http.StatusOK, "signout", map[string]any{
 		"Title": "Pick an account", "Parameters": kept, "Sessions": accounts,

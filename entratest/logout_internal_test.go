@@ -20,18 +20,17 @@ func TestEndedSessions(t *testing.T) {
 	for _, name := range []string{"alice@contoso.example", "bob@contoso.example"} {
 		all = append(all, signedIn{d.user(name), session{ObjectID: d.user(name).ObjectID, ID: "sid-" + name}})
 	}
-	hint := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
 	tests := []struct {
 		name       string
 		parameters url.Values
 		want       string // whose session ends; empty: the user is asked
 	}{
 		{"nothing", nil, ""},
-		{"by object ID", url.Values{"logout_hint": {hint(`{"oid":"` + all[1].user.ObjectID + `"}`)}}, "bob@contoso.example"},
-		{"by name", url.Values{"logout_hint": {"O." + hint(`{"tid":"x","upn":"bob@contoso.example"}`)}}, "bob@contoso.example"},
-		{"padded", url.Values{"logout_hint": {hint(`{"u":"alice@contoso.example"}`) + "=="}}, "alice@contoso.example"},
+		{"by claim", url.Values{"logout_hint": {loginHint(all[1].user, all[1].user.TenantID)}}, "bob@contoso.example"},
+		{"a guest's claim", url.Values{"logout_hint": {loginHint(all[0].user, all[0].user.Guests[0].TenantID)}}, "alice@contoso.example"},
 		{"a username is no hint", url.Values{"logout_hint": {"bob@contoso.example"}}, ""},
-		{"somebody else's", url.Values{"logout_hint": {hint(`{"upn":"carol@fabrikam.example"}`)}}, ""},
+		{"no hint of ours", url.Values{"logout_hint": {base64.RawURLEncoding.EncodeToString([]byte("bob"))}}, ""},
+		{"somebody else's", url.Values{"logout_hint": {loginHint(d.user("carol@fabrikam.example"), d.user("carol@fabrikam.example").TenantID)}}, ""},
 		{"picked", url.Values{"emulator_sid": {"sid-alice@contoso.example"}}, "alice@contoso.example"},
 	}
 	for _, test := range tests {

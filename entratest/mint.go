@@ -175,8 +175,7 @@ func (e *Emulator) idClaims(x *exchange, i *issue) map[string]any {
 }
 
 // loginHint is the optional claim of that name, which an app hands back as logout_hint (or login_hint): opaque to the
-// app, it names the user in a tenant. To read one, decode the base64url: up to the first space it is the user's object
-// ID in the tenant, as [directoryIndex.oid] finds it, and the rest is the username.
+// app, it names the user in a tenant. [directoryIndex.claimed] reads it.
 func loginHint(user *User, tenantID string) string {
 	oid, _ := user.objectID(tenantID)
 	return base64.RawURLEncoding.EncodeToString([]byte(oid + " " + user.Username))

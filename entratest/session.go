@@ -58,13 +58,21 @@ func (e *Emulator) sessions(x *exchange) []signedIn {
 	return good
 }
 
-// withSession is the cookie of a browser where a user has signed in: theirs is the newest, and their only one.
+// withSession is the cookie of a browser where a user has signed in: theirs is the newest, and their only one. A sign-in that the
+// browser has already stays in its place.
 func (e *Emulator) withSession(x *exchange, s session) *http.Cookie {
-	all := []session{s}
+	var all []session
+	known := false
 	for _, other := range e.sessions(x) {
-		if other.session.ObjectID != s.ObjectID {
+		switch {
+		case other.session.Sequence == s.Sequence:
+			all, known = append(all, s), true
+		case other.session.ObjectID != s.ObjectID:
 			all = append(all, other.session)
 		}
+	}
+	if !known {
+		all = append([]session{s}, all...)
 	}
 	return e.sessionsCookie(all)
 }
@@ -105,18 +113,27 @@ func (e *Emulator) usableSessions(x *exchange, a *authorizeRequest) []signedIn {
 	return slices.DeleteFunc(e.sessions(x), func(s signedIn) bool { return !a.member(s.user) })
 }
 
-// hinted finds the session a request names: by sid, or by login_hint, a username.
-func hinted(all []signedIn, a *authorizeRequest) (signedIn, bool) {
+// hinted finds the session a request names: by sid, or by login_hint.
+func hinted(x *exchange, all []signedIn, a *authorizeRequest) (signedIn, bool) {
+	user := x.directory.hinted(a.loginHint)
 	i := slices.IndexFunc(all, func(s signedIn) bool {
 		if a.sid != "" {
 			return strings.EqualFold(s.session.ID, a.sid)
 		}
-		return strings.EqualFold(s.user.Username, a.loginHint)
+		return s.user == user
 	})
 	if i < 0 {
 		return signedIn{}, false
 	}
 	return all[i], true
+}
+
+// hinted is the user a login_hint names: a username, or the login_hint claim of an ID token. Nil: it is nobody's.
+func (x *directoryIndex) hinted(loginHint string) *User {
+	if user := x.user(loginHint); user != nil {
+		return user
+	}
+	return x.claimed(loginHint)
 }
 
 // stale reports whether the sign-in frequency of the user's tenant asks for a newer sign-in.

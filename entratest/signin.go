@@ -15,10 +15,10 @@ func (e *Emulator) signInAtPages(x *exchange, a *authorizeRequest) *reply {
 		return e.accountPage(x, a, p, nil)
 	}
 	if a.loginHint != "" || a.sid != "" {
-		if s, ok := hinted(e.sessions(x), a); ok {
+		if s, ok := hinted(x, e.sessions(x), a); ok {
 			return e.resume(x, a, p, s)
 		}
-		if user := x.directory.user(a.loginHint); user != nil {
+		if user := x.directory.hinted(a.loginHint); user != nil {
 			p.ObjectID = user.ObjectID
 			return e.passwordPage(x, a, p, nil)
 		}
