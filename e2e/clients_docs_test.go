@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"flag"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 )
-
-var update = flag.Bool("update", false, "write what the clients report to docs/clients.md")
 
 // docs is docs/clients.md: its tables have what was observed, and a test for each row.
 var docs = &document{path: "../docs/clients.md"}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/url"
 	"strconv"
 	"testing"
 
@@ -14,6 +15,29 @@ func (f *pagesFixture) request() {
 	if _, err := f.server.Authorize(f.t.Context(), f.address("web"), "alice@contoso.example"); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// consoleView is the console after a sign-in and a refusal.
+var consoleView = view{"console", "Console", func(f *pagesFixture) {
+	f.open(f.server.URL() + "/emulator")
+	f.click(`button[value="clear-log"]`)
+	f.request()
+	f.spend("a code that nobody issued")
+	f.open(f.server.URL() + "/emulator")
+}}
+
+// spend lets the emulator log a refusal: the web app redeems something.
+func (f *pagesFixture) spend(code string) {
+	f.t.Helper()
+	app := f.server.Directory().App("web")
+	response, err := f.server.Client().PostForm(f.server.URL()+"/contoso.example/oauth2/v2.0/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {app.ClientID}, "client_secret": {app.Secrets[0]},
+		"code": {code}, "redirect_uri": {f.callback},
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	_ = response.Body.Close()
 }
 
 // The log grows on a page that stays open; what a person has opened stays open, and the focus stays there.
@@ -41,12 +65,18 @@ func TestConsoleIsLive(t *testing.T) {
 // At every width the page is as wide as the window, and a form does what it says.
 func TestConsoleInChromium(t *testing.T) {
 	f := newPagesFixture(t)
-	f.request()
+	consoleView.reach(f)
 	for _, width := range []int64{390, 1280} {
 		call(f.chromium, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 900, DeviceScaleFactor: 1})
 		f.open(f.server.URL() + "/emulator")
 		if got := evaluate[int64](f.chromium, `document.documentElement.scrollWidth`); got > width {
 			t.Errorf("at %d the page is %d wide", width, got)
+		}
+		for _, dark := range []bool{false, true} {
+			f.dark(dark)
+			for _, faint := range evaluate[[]string](f.chromium, contrasts) {
+				t.Errorf("at %d, dark=%t: too little contrast: %s", width, dark, faint)
+			}
 		}
 		for _, c := range f.controls() {
 			if c.role == "button" && c.name == "" {

@@ -53,7 +53,10 @@ var faultKinds = []faultKind{
 }
 
 // faultEndpoints are where a fault of the console can be, the usual one first.
-var faultEndpoints = []string{endpointToken, endpointAuthorize, endpointKeys, endpointDiscovery, endpointLogout, "*"}
+var faultEndpoints = []string{
+	endpointToken, endpointAuthorize, endpointKeys, endpointDiscovery, endpointInstance, endpointDeviceCode, endpointDeviceLogin,
+	endpointUserInfo, endpointLogout, "*",
+}
 
 // activeFault is a fault that waits for requests.
 type activeFault struct {

@@ -119,6 +119,7 @@ func (e *Emulator) redeemDeviceCode(x *exchange, c client) (*issue, *oauthError)
 	if refusal != nil {
 		return nil, refusal
 	}
+	x.user = x.directory.oid(g.ObjectID)
 	user, refusal := e.holder(x, c, g, "")
 	switch {
 	case refusal != nil:

@@ -1,10 +1,11 @@
 // Package entratest is a Microsoft Entra ID for tests: an emulator that signs users in and issues tokens, in process
 // or behind TLS, for clients of any kind.
 //
-// It speaks the protocols of the v2.0 endpoints as Entra does: authorize with a sign-in page, PKCE, prompt=none and all
-// response modes; token for the code and the refresh grant, client credentials and on behalf of, with secrets,
-// certificates, federated assertions or public clients; version 1 and 2 access tokens, ID tokens, client_info; discovery
-// and keys; logout; and errors with their AADSTS numbers. What Entra does rarely, it does on demand: revoke sessions,
+// It speaks the protocols of the v2.0 endpoints as Entra does: authorize with pages for account, password, second factor
+// and consent, PKCE, prompt and all response modes; token for codes, refresh tokens, devices, client credentials and on
+// behalf of a user, with secrets, certificates, federated assertions or public clients; version 1 and 2 access tokens, ID
+// tokens, client_info; discovery, keys, userinfo; sign-out that tells the other apps; and errors with their AADSTS numbers.
+// FIDELITY.md says of each parameter and error how true it is. What Entra does rarely, it does on demand: revoke sessions,
 // require claims, withdraw consent, rotate keys, let time pass ([Emulator.Advance]), lose answers, answer nonsense
 // ([Emulator.Inject]). It keeps a log of what it was asked ([Emulator.Requests]).
 //
@@ -26,8 +27,10 @@
 //
 // # Who is who
 //
-// [DefaultDirectory] has two tenants, three users (one of them a guest), two apps and six resources. A test that needs
-// others changes the copy it gets, or makes its own [Directory], perhaps of a JSON file by [ParseDirectory].
+// [DefaultDirectory] has two tenants and the one of personal accounts; alice, bob and carol, and users made for what goes
+// wrong (mfa@, blocked@, disabled@, expired@ and frequent@contoso.example); the apps web, native, spa, consent and api; and
+// six resources. A test that needs others changes the copy it gets, or makes its own [Directory], perhaps of a JSON file by
+// [ParseDirectory].
 //
 // # Signing in without a page
 //
@@ -43,6 +46,6 @@
 //
 // # Limits
 //
-// The emulator is for tests. It keeps passwords, shows everybody's names, and its log holds secrets. It has one kind of
-// account (work or school), no password grant, and no admin consent.
+// The emulator is for tests. It keeps passwords, shows everybody's names, and its log holds secrets. Of second factors it
+// knows one, any six digits; what policies look at besides the user (places, devices, risk) it does not know.
 package entratest

@@ -32,6 +32,7 @@ func (e *Emulator) redeemOnBehalfOf(x *exchange, c client) (*issue, *oauthError)
 	if refusal != nil {
 		return nil, refusal
 	}
+	x.user = x.directory.oid(g.ObjectID)
 	user, refusal := e.accountOf(x, g)
 	if refusal != nil {
 		return nil, refusal
