@@ -132,7 +132,7 @@ func (e *Emulator) DeclineDevice(ctx context.Context, userCode string) error {
 		return err
 	}
 	if !e.devices.settle(readUserCode(userCode), nil, e.Now()) {
-		return errors.New("entratest: device login: " + wrongUserCode)
+		return errors.New("entratest: device login: the code is not known, has expired or was answered: ask the device for a new one")
 	}
 	return nil
 }
