@@ -91,6 +91,14 @@ func TestSetDirectory(t *testing.T) {
 	f.mustToken(codeForm(f.signIn("dan@contoso.example")))
 	f.mustToken(refreshForm(old.RefreshToken))
 
+	gone := f.mustToken(codeForm(f.signIn(alice, "scope", "openid offline_access "+orders)))
+	d.Resources = d.Resources[:5] // without api://orders
+	if err := f.SetDirectory(d); err != nil {
+		t.Fatal(err)
+	}
+	f.mustRefuse(refreshForm(gone.RefreshToken), "invalid_resource", 500011)
+	f.mustToken(refreshForm(old.RefreshToken))
+
 	d.Users[0].TenantID = "nowhere"
 	if err := f.SetDirectory(d); err == nil {
 		t.Error("a directory with a homeless user was accepted")
