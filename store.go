@@ -17,8 +17,8 @@ type Store interface {
 	Get(ctx context.Context, key string) (data []byte, version string, found bool, err error)
 	// Swap writes data under newVersion if the stored version equals oldVersion; "" means that there must be no record. It is one
 	// step: of several callers with one oldVersion one succeeds. swapped=false: somebody else was first, and nothing was
-	// written. Versions are unique per write and chosen by the caller. The record's time is over after ttl (at least a
-	// second), by the store's own clock.
+	// written. Versions are unique per write and chosen by the caller: who finds newVersion stored was here before, without
+	// hearing the answer, and gets true again. The record's time is over after ttl (at least a second), by the store's own clock.
 	Swap(ctx context.Context, key, oldVersion, newVersion string, data []byte, ttl time.Duration) (swapped bool, err error)
 	// Delete removes the record. Deleting what is not there succeeds. A lease on the key is left alone.
 	Delete(ctx context.Context, key string) error

@@ -1,0 +1,190 @@
+// Package testserver starts the servers that stores are tested with: redis-server, PostgreSQL and PgBouncer, each on a free port
+// of the loopback interface, with a password, in a directory of its own that goes with it.
+//
+// It is on the standard library alone, so that every module's tests may import it and no user's go.mod knows of it.
+package testserver
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	startTime = 60 * time.Second // on a busy machine
+	stopTime  = 10 * time.Second // before a server is killed
+)
+
+// ErrMissing means that a program is not installed.
+var ErrMissing = errors.New("is missing")
+
+// Need ends the test when err says that a server could not be had: it skips when the program is missing, and fails with
+// AUTHCODE_REQUIRE_SERVERS=1.
+func Need(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrMissing) && os.Getenv("AUTHCODE_REQUIRE_SERVERS") != "1":
+		t.Skip(err)
+	default:
+		t.Fatal(err)
+	}
+}
+
+// find gives the path of a program: on PATH, or where its package has it.
+func find(program, debianPackage string, elsewhere ...string) (string, error) {
+	if path, err := exec.LookPath(program); err == nil {
+		return path, nil
+	}
+	for _, pattern := range elsewhere {
+		found, err := filepath.Glob(filepath.Join(pattern, program))
+		if err == nil && len(found) > 0 {
+			return found[len(found)-1], nil // the newest version
+		}
+	}
+	return "", fmt.Errorf("%s %w: apt-get install %s", program, ErrMissing, debianPackage)
+}
+
+// process is a server that runs until it is stopped, or until the test binary is gone (on Linux).
+type process struct {
+	command   *exec.Cmd
+	directory string // removed when it stopped
+	exited    chan struct{}
+	output    *output
+	stop      os.Signal
+}
+
+// start runs command and waits until it printed ready.
+func start(command *exec.Cmd, directory string, stop os.Signal, ready *regexp.Regexp) (*process, error) {
+	p := &process{
+		command: command, directory: directory, stop: stop,
+		exited: make(chan struct{}), output: &output{ready: ready, found: make(chan struct{})},
+	}
+	command.Dir = directory
+	command.Stdout, command.Stderr = p.output, p.output
+	dieWithParent(command)
+	started := make(chan error)
+	go func() {
+		// The kernel ends a process with the thread that started it: this one stays until the process is gone.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := command.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		_ = command.Wait() // how it ended is of interest only where it ended too early
+		close(p.exited)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	limit := time.NewTimer(startTime)
+	defer limit.Stop()
+	select {
+	case <-p.output.found:
+		return p, nil
+	case <-p.exited:
+		return nil, fmt.Errorf("%s ended before it was ready: %s", command.Path, p.output)
+	case <-limit.C:
+		p.end()
+		return nil, fmt.Errorf("%s was not ready within %s: %s", command.Path, startTime, p.output)
+	}
+}
+
+// PID is the process's ID.
+func (p *process) PID() int { return p.command.Process.Pid }
+
+// end asks the process to end, and kills it if it does not.
+func (p *process) end() {
+	_ = p.command.Process.Signal(p.stop)
+	limit := time.NewTimer(stopTime)
+	defer limit.Stop()
+	select {
+	case <-p.exited:
+	case <-limit.C:
+		_ = p.command.Process.Kill()
+		<-p.exited
+	}
+}
+
+// Stop ends the process and removes its directory.
+func (p *process) Stop() {
+	p.end()
+	_ = os.RemoveAll(p.directory)
+}
+
+// output keeps what a server prints, and says when it is ready.
+type output struct {
+	found chan struct{}
+
+	mu    sync.Mutex
+	ready *regexp.Regexp // nil: found
+	text  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Write(p)
+	if o.ready != nil && o.ready.Match(o.text.Bytes()) {
+		o.ready = nil
+		close(o.found)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.TrimSpace(o.text.String())
+}
+
+// newDirectory is short, for the sake of Unix sockets' names, and belongs to whom the server runs as.
+func newDirectory(owner *account) (string, error) {
+	directory, err := os.MkdirTemp("", "authcode")
+	if err != nil {
+		return "", err
+	}
+	return directory, owner.own(directory)
+}
+
+// freePort may be taken by somebody else before the server listens: who starts one tries again.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// attempts is how many ports are tried.
+const attempts = 5
+
+// onFreePort starts a server on a free port, and on another one if that is lost to somebody else meanwhile.
+func onFreePort[S any](start func(port int) (S, error)) (server S, err error) {
+	for range attempts {
+		var port int
+		if port, err = freePort(); err != nil {
+			return server, err
+		}
+		if server, err = start(port); err == nil || errors.Is(err, ErrMissing) {
+			return server, err
+		}
+	}
+	return server, err
+}
+
+func newPassword() string { return rand.Text() }
