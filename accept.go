@@ -77,7 +77,11 @@ func (a *App) accept(ctx context.Context, t *trust, answer *tokenAnswer, q query
 		_, err := c.grant.begin(q.key, answer, account, who)
 		return err
 	})
-	return c, account, err
+	if err != nil {
+		return nil, account, err
+	}
+	_ = c.grant.save(ctx) // what cannot be written now is in the backlog
+	return c, account, nil
 }
 
 // isOwnTenant is the check of a tenant that only client_info names, which says where the user is at home.

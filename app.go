@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,18 +18,23 @@ import (
 )
 
 // App is an app registration: it signs users in and keeps their grants. Make one per process; it serves all users, and all
-// its methods are safe for concurrent use. Grants live in memory, one process's: they end with it.
+// its methods are safe for concurrent use. Grants live in the [Store] that was given, for all replicas of the app, and in memory
+// in front of it; without a Store in this process's memory alone, and end with it.
 type App struct {
 	wire
 	lifespan
 
-	onEvent       func(context.Context, Event)
-	redirectURI   string
-	sealer        Sealer
-	signInTenants []string
-	tenants       tenants
-	tracer        tracing.Tracer
+	effectiveStore Store // store, or one in memory
+	onEvent        func(context.Context, Event)
+	redirectURI    string
+	replica        string // names this App among those that share a store
+	sealer         Sealer
+	signInTenants  []string
+	store          Store // nil: none was given
+	tenants        tenants
+	tracer         tracing.Tracer
 
+	backlog     backlog
 	callbacks   callbackBoard
 	redemptions flight.Shared[redemption, *AuthorizationCodeCredential]
 	registry    registry
@@ -46,15 +52,33 @@ type AppOptions struct {
 	AdditionallyAllowedTenants []string
 	// Endpoints are those of a server that is not laid out as Entra ID is. nil: derived from authority and tenant.
 	Endpoints *Endpoints
+	// MaxAccountsInMemory is how many accounts stay decoded in memory in front of a Store; those that were not asked for
+	// longest leave, by and large, and are read again when they are. 0: 100,000. Without a Store it does nothing:
+	// then grants leave that need a sign-in, or were idle for 90 days, and no others.
+	MaxAccountsInMemory int
 	// OnEvent is told what happens to grants, for metrics and logs. It is called from the goroutine that did the work, must
 	// be quick, and may not call back into the App. A panic in it is contained. nil: nobody is told.
 	OnEvent func(context.Context, Event)
-	// Sealer seals flows (SealFlow). nil: a random key of this process, so that a callback must reach the process that began
-	// its flow. Give all replicas the same.
+	// Sealer seals flows (SealFlow) and records. Required with a Store. nil: a random key of this process, so that a callback
+	// must reach the process that began its flow. Give all replicas the same.
 	Sealer Sealer
 	// SignInTenants are the directories, by ID, whose users may sign in at "common" or "organizations", where any directory in
 	// the world can answer. Required there, "*" for any; an error elsewhere.
 	SignInTenants []string
+	// Store keeps the grants for all replicas, and over restarts. nil: memory only.
+	Store Store
+}
+
+const defaultMaxAccounts = 100_000
+
+func (o *AppOptions) checkStore() error {
+	switch {
+	case o.MaxAccountsInMemory < 0:
+		return fmt.Errorf("MaxAccountsInMemory is %d: use a positive number, or 0 for %d", o.MaxAccountsInMemory, defaultMaxAccounts)
+	case o.Store != nil && o.Sealer == nil:
+		return errors.New("a Store needs a Sealer, the same on all replicas: records are never stored in plain text; make one with NewSealer of 32 random bytes")
+	}
+	return nil
 }
 
 // NewApp makes an App of an app registration.
@@ -72,6 +96,9 @@ func NewApp(tenantID, clientID, redirectURI string, auth ClientAuth, options *Ap
 	}
 	if auth == nil {
 		return nil, errors.New("authcode: no client authentication: use SecretAuth, CertificateAuth or AssertionAuth, or PublicAuth for an app that has none")
+	}
+	if err := options.checkStore(); err != nil {
+		return nil, fmt.Errorf("authcode: %w", err)
 	}
 	app, err := newApp(appConfig{
 		tenantID:      tenantID,
@@ -94,6 +121,14 @@ func NewApp(tenantID, clientID, redirectURI string, auth ClientAuth, options *Ap
 	if app.sealer == nil {
 		app.sealer = newProcessSealer()
 	}
+	app.store, app.effectiveStore = options.Store, options.Store
+	if app.store == nil {
+		app.effectiveStore = NewMemoryStore()
+	} else {
+		app.outlast()
+	}
+	app.replica = newRandom()
+	app.registry.limit = cmp.Or(options.MaxAccountsInMemory, defaultMaxAccounts)
 	return app, nil
 }
 
@@ -209,9 +244,11 @@ func (a *App) Credential(accountID string) *AuthorizationCodeCredential {
 	return a.registry.find(a, accountID)
 }
 
-// Forget removes an account's grant from this App: the user signs out, or withdraws what they allowed. A refresh in flight does
-// not bring it back. It is idempotent; the server is not told (end its session with SignOutURL, and revoke at Entra with Microsoft
-// Graph's revokeSignInSessions). Errors: ErrClosed, the context's.
+// Forget removes an account's grant, here and from the Store: the user signs out, or withdraws what they allowed. A refresh in
+// flight, on any replica, does not bring it back; another replica serves what it has in memory for five minutes at most. It is
+// idempotent; the server is not told (end its session with SignOutURL, and revoke at Entra with Microsoft Graph's
+// revokeSignInSessions). Errors: ErrClosed; the context's; ErrStoreUnavailable: this replica has forgotten the account, and the
+// record is removed as soon as the store can be reached.
 func (a *App) Forget(ctx context.Context, accountID string) error {
 	if err := checkContext(ctx); err != nil {
 		return err
@@ -220,8 +257,15 @@ func (a *App) Forget(ctx context.Context, accountID string) error {
 		return ErrClosed
 	}
 	a.registry.forget(accountID)
-	a.emit(ctx, Event{Kind: EventForget, TenantID: a.tenants.home}, accountID)
-	return nil
+	var err error
+	if a.store != nil {
+		key := a.recordKey(accountID)
+		if err = a.deleteRecord(ctx, key); err != nil {
+			a.backlog.remove(a, key)
+		}
+	}
+	a.emit(ctx, Event{Kind: EventForget, Err: err, TenantID: a.tenants.home}, accountID)
+	return err
 }
 
 // RedirectURI is the one given to NewApp.
@@ -230,19 +274,39 @@ func (a *App) RedirectURI() string { return a.redirectURI }
 // Sealer is the effective one, for packages built on App: the one given to NewApp, else a random key of this process.
 func (a *App) Sealer() Sealer { return a.sealer }
 
-// Close stops background work, cancels requests in flight, releases those who wait, and drops all tokens from memory; later calls
-// give ErrClosed. It is idempotent, may be called at any time, waits at most a second for what it cancelled, and always returns
-// nil.
+// Store is the effective one, for packages built on App: the one given to NewApp, else one in this process's memory. The grants
+// are in it only if it was given.
+func (a *App) Store() Store { return a.effectiveStore }
+
+// Close stops background work, releases those who wait, and drops all tokens from memory; later calls give ErrClosed. With a Store
+// it lets requests in flight finish and stores what they bring and what could not be stored before, for at most 20 seconds; without
+// one it cancels them, and waits at most a second. It is idempotent, may be called at any time, and always returns nil. The Store is
+// the caller's to close, afterwards.
 func (a *App) Close() error {
 	if !a.lifespan.end() {
 		return nil
 	}
+	if a.store != nil {
+		a.drain()
+	}
+	a.ground(ErrClosed)
 	for _, c := range a.registry.all() {
 		c.grant.drop()
 	}
-	a.lifespan.wait()
+	a.lifespan.wait(closeWait)
 	return nil
 }
+
+// drain lets what is under way come to its end.
+func (a *App) drain() {
+	ctx, cancel := context.WithTimeout(a.flying, drainWait)
+	defer cancel()
+	a.lifespan.wait(drainWait)
+	a.backlog.drain(ctx, a)
+}
+
+// refusesTokens reports whether what a request brings is dropped: the App is closed, and there is nowhere to keep it.
+func (a *App) refusesTokens() bool { return a.flying.Err() != nil || a.store == nil && a.isClosed() }
 
 const appText = "authcode.App(" + mask + ")"
 

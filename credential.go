@@ -122,7 +122,7 @@ func (c *AuthorizationCodeCredential) GetToken(ctx context.Context, options poli
 	// processor wait for the loads before it, and those after it can then be on their way together.
 	now := time.Now()
 	if s := c.grant.current.Load(); s != nil && s.first.key != nil && options.Claims == "" && ctx != nil {
-		if s.first.key.isAsked(&options) && !s.first.life.stale.passed(now) {
+		if s.first.key.isAsked(&options) && !s.first.life.stale.passed(now) && now.Sub(processStart) < s.look {
 			return s.first.access, nil
 		}
 	}
@@ -135,6 +135,9 @@ func (c *AuthorizationCodeCredential) getToken(ctx context.Context, options poli
 	}
 	if s := c.grant.current.Load(); s != nil && options.Claims == "" {
 		now := time.Now()
+		if now.Sub(processStart) >= s.look {
+			c.grant.lookBehind(ctx)
+		}
 		token, f := s.lookup(&options, now)
 		if f == fresh || f == stale && !token.retry.claim(now) {
 			return token.access, nil
@@ -188,6 +191,9 @@ func (c *AuthorizationCodeCredential) Account(ctx context.Context) (Account, err
 	if _, _, err := g.redeemHeld(ctx, q); err != nil {
 		return Account{}, g.app.sayClosed(err)
 	}
+	if err := g.loaded(ctx, q); err != nil {
+		return Account{}, g.app.sayClosed(err)
+	}
 	s := g.current.Load()
 	switch {
 	case s == nil && g.app.isClosed():
@@ -230,6 +236,9 @@ func (g *grant) token(ctx context.Context, q query) (azcore.AccessToken, error) 
 	if served || err != nil {
 		return access, err
 	}
+	if err := g.loaded(ctx, q); err != nil {
+		return azcore.AccessToken{}, err
+	}
 	access, err = g.cachedOrRefreshed(ctx, q)
 	if !isPaused(err) {
 		return access, err
@@ -260,7 +269,12 @@ func (g *grant) refreshedAfterPause(ctx context.Context, q query) (azcore.Access
 		return azcore.AccessToken{}, g.unknownAccount(q)
 	}
 	if err := s.usable(q); err != nil {
-		return azcore.AccessToken{}, err
+		if !g.reloaded(ctx, s) { // no other replica knows better
+			return azcore.AccessToken{}, err
+		}
+		if access, ok := g.cached(q); ok {
+			return access, nil
+		}
 	}
 	if err := pauses.wait(ctx, g.app.site.tokenURL(q.key.tenant)); err != nil {
 		return azcore.AccessToken{}, err

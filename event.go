@@ -18,6 +18,8 @@ const (
 	EventRefresh EventKind = "refresh"
 	// EventImport is the redemption of a refresh token given to App.ImportRefreshToken.
 	EventImport EventKind = "import"
+	// EventStore is the writing of a grant that the Store could not be told at once.
+	EventStore EventKind = "store"
 	// EventForget is the removal of a grant.
 	EventForget EventKind = "forget"
 )

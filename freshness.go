@@ -19,6 +19,7 @@ const (
 	shortLived    = 10 * time.Minute // tokens shorter than this are stale at half their life
 	expiredEarly  = 10 * time.Second // or a quarter of the life, so that a token does not expire on its way
 	mostJitter    = 0.05             // of the lifetime, or a tenth of refresh_in, so that tokens got together are not refreshed together
+	lookAgain     = 5 * time.Minute  // between two looks at what the store has of a grant that is in use
 	retryStale    = 30 * time.Second // between two attempts to refresh a stale token, after a failure
 	refreshWindow = 12 * time.Second // a refresh in all, tries and waits included
 	redeemWindow  = 30 * time.Second // a redemption in all
@@ -62,9 +63,13 @@ func (l life) at(now time.Time) freshness {
 func lifeOf(received time.Time, expiresIn, refreshIn time.Duration, jitter float64) (life, time.Time) {
 	refreshIn = staleAfter(expiresIn, refreshIn)
 	refreshIn -= time.Duration(jitter * min(mostJitter*float64(expiresIn), float64(refreshIn)/10))
-	usable := expiresIn - min(expiredEarly, expiresIn/4)
+	usable := usableOf(expiresIn)
 	refreshOn := received.Add(min(refreshIn, usable))
 	return life{stale: momentAt(refreshOn), expired: momentAt(received.Add(usable))}, refreshOn
+}
+
+func usableOf(expiresIn time.Duration) time.Duration {
+	return expiresIn - min(expiredEarly, expiresIn/4)
 }
 
 func staleAfter(expiresIn, refreshIn time.Duration) time.Duration {

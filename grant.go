@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"crypto/sha256"
 	"math"
 	"slices"
 	"strings"
@@ -22,48 +23,47 @@ const (
 // grant is what a redeemed code left us of one user. Readers take the snapshot and no lock; writers hold mu for a
 // moment, never across I/O, and publish a new snapshot.
 type grant struct {
-	current atomic.Pointer[snapshot] // nil: no grant; first, so that a cached GetToken finds it in one load
+	current atomic.Pointer[snapshot] // nil: no grant in memory; first, so that a cached GetToken finds it in one load
 
 	app    *App
 	turns  flight.Turns[turnKey, outcome] // one request to the token endpoint at a time
 	jitter float64
+	wanted atomic.Bool // by somebody who asked the App for it, since it was last asked whether it may leave
 
 	mu         sync.Mutex
 	accountID  string    // whose grant it is; "" until a plain credential's answer says so
 	code       *heldCode // not redeemed yet; nil in Apps
 	drops      uint64    // counts removals
 	generation uint64    // counts redemptions and removals: a refresh that began before one is outranked
+	unsaved    *unsaved  // the snapshot is newer than the store's record; nil: it is not, or there is no store
 }
 
 // snapshot is one immutable state of a grant. It is 128 bytes, which the allocator lays on two neighbouring cache lines: with a
 // million accounts each further line that a cached GetToken touched would be a trip to memory.
 type snapshot struct {
-	first cachedToken    // the newest; apart, so that the hot path finds it without another load
-	older *[]cachedToken // the others, newest first; nil: none
+	first cachedToken   // the newest; apart, so that the hot path finds it without another load
+	look  time.Duration // on the monotonic clock: when the store is looked at again; never without one
 	*holding
 }
 
-func (s *snapshot) others() []cachedToken {
-	if s.older == nil {
-		return nil
-	}
-	return *s.older
-}
-
-// holding is what refreshes are made with.
+// holding is what a cached GetToken does not need.
 type holding struct {
 	account      Account // ID "": the server did not say who it is
 	identity     identity
-	mark         *mark // sign-in required
+	mark         *mark         // sign-in required
+	others       []cachedToken // newest first
 	refreshToken string
 	renewed      time.Time // last redemption or refresh
 	tenant       string    // where it was redeemed: identity is of there
+	unknown      []byte    // fields of a later schema of the record, kept
+	version      string    // of the record that this is; "": of none yet
 }
 
 // mark says that a refresh token died: the user must sign in. It is kept, and the token never sent again.
 type mark struct {
 	cause *AuthenticationFailedError
 	at    time.Time
+	dead  [sha256.Size]byte // the hash of the token
 }
 
 // cachedToken is an access token and what it may be used for.
@@ -76,13 +76,18 @@ type cachedToken struct {
 
 // retryTime is when a stale token may be refreshed behind its callers' backs, on the monotonic clock: one of them wins each
 // attempt, the others go on with the token they have.
-type retryTime struct{ notBefore atomic.Int64 }
+type retryTime struct {
+	notBefore atomic.Int64
+	received  time.Time // the token's: what tells the newer of two; here because only refreshes ask
+}
 
-func newRetryTime() *retryTime {
-	r := &retryTime{}
+func newRetryTime(received time.Time) *retryTime {
+	r := &retryTime{received: received}
 	r.notBefore.Store(math.MinInt64) // at once
 	return r
 }
+
+func (t *cachedToken) received() time.Time { return t.retry.received }
 
 func (r *retryTime) claim(now time.Time) bool {
 	at, due := int64(now.Sub(processStart)), r.notBefore.Load()
@@ -144,11 +149,10 @@ func (k *tokenKey) serves(o *policy.TokenRequestOptions) bool {
 // lookup finds the newest token that serves the call and has not expired: what was obtained last, for claims perhaps, stands
 // before what was there.
 func (s *snapshot) lookup(o *policy.TokenRequestOptions, now time.Time) (*cachedToken, freshness) {
-	others := s.others()
-	for i := -1; i < len(others); i++ {
+	for i := -1; i < len(s.others); i++ {
 		token := &s.first
 		if i >= 0 {
-			token = &others[i]
+			token = &s.others[i]
 		}
 		if token.key == nil || !token.key.serves(o) {
 			continue
@@ -161,24 +165,21 @@ func (s *snapshot) lookup(o *policy.TokenRequestOptions, now time.Time) (*cached
 }
 
 // with gives the next snapshot: the token first, an older one under its key gone, the expired and the oldest gone
-// where there are too many.
+// where there are too many. held becomes the snapshot's own.
 func (s *snapshot) with(token cachedToken, now time.Time, held *holding) *snapshot {
 	next := &snapshot{first: token, holding: held}
+	held.others = nil
 	if s == nil {
 		return next
 	}
-	var others []cachedToken
 	keep := func(old cachedToken) {
-		if old.key != nil && old.key.id != token.key.id && old.life.at(now) != expired && len(others) < maxCachedTokens-1 {
-			others = append(others, old)
+		if old.key != nil && old.key.id != token.key.id && old.life.at(now) != expired && len(held.others) < maxCachedTokens-1 {
+			held.others = append(held.others, old)
 		}
 	}
 	keep(s.first)
-	for _, old := range s.others() {
+	for _, old := range s.others {
 		keep(old)
-	}
-	if others != nil {
-		next.older = &others
 	}
 	return next
 }
@@ -201,8 +202,17 @@ func (g *grant) newToken(key *tokenKey, answer *tokenAnswer) cachedToken {
 		},
 		key:   key,
 		life:  plan,
-		retry: newRetryTime(),
+		retry: newRetryTime(answer.received),
 	}
+}
+
+// publish makes a snapshot the current one; the caller holds mu. Without a store nobody ever looks again.
+func (g *grant) publish(s *snapshot, now time.Time) {
+	s.look = math.MaxInt64
+	if g.app.store != nil {
+		s.look = now.Sub(processStart) + lookAgain
+	}
+	g.current.Store(s)
 }
 
 // begin puts a newly redeemed grant in the place of whatever was there. It outranks a refresh in flight: what a user
@@ -212,13 +222,18 @@ func (g *grant) begin(key *tokenKey, answer *tokenAnswer, account Account, who i
 	held := &holding{account: account, identity: who, refreshToken: answer.refreshToken, renewed: answer.received, tenant: key.tenant}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.app.isClosed() {
+	if g.app.refusesTokens() {
 		return cachedToken{}, ErrClosed
+	}
+	old := g.current.Load()
+	if old != nil {
+		held.version = old.version
 	}
 	g.accountID = account.ID
 	g.code = nil
 	g.generation++
-	g.current.Store((*snapshot)(nil).with(token, answer.received, held))
+	g.publish((*snapshot)(nil).with(token, answer.received, held), answer.received)
+	g.owe(unsaved{base: held.version, signIn: true})
 	return token, nil
 }
 
@@ -226,9 +241,14 @@ func (g *grant) begin(key *tokenKey, answer *tokenAnswer, account Account, who i
 func (g *grant) drop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.dropLocked()
+}
+
+func (g *grant) dropLocked() {
 	g.code = nil
 	g.drops++
 	g.generation++
+	g.unsaved = nil
 	g.current.Store(nil)
 }
 
@@ -239,15 +259,15 @@ func (g *grant) removals() uint64 {
 	return g.drops
 }
 
-// renew stores what a refresh brought, and whose it is if that was not known. One that was outranked meanwhile stores nothing; its caller still gets the
-// token, unless the account was forgotten.
+// renew keeps what a refresh brought, and whose it is if that was not known. One that was outranked meanwhile keeps nothing; its
+// caller still gets the token, unless the account was forgotten.
 func (g *grant) renew(generation uint64, key *tokenKey, answer *tokenAnswer, account Account, who identity) (cachedToken, error) {
 	token := g.newToken(key, answer)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.current.Load()
 	switch {
-	case g.app.isClosed():
+	case g.app.refusesTokens():
 		return cachedToken{}, ErrClosed
 	case now == nil:
 		return cachedToken{}, ErrUnknownAccount
@@ -263,7 +283,8 @@ func (g *grant) renew(generation uint64, key *tokenKey, answer *tokenAnswer, acc
 	if answer.refreshToken != "" { // RFC 6749 section 6: a new one replaces the old, none means go on with the old
 		held.refreshToken = answer.refreshToken
 	}
-	g.current.Store(now.with(token, answer.received, &held))
+	g.publish(now.with(token, answer.received, &held), answer.received)
+	g.owe(unsaved{base: held.version, spent: sha256.Sum256([]byte(now.refreshToken))})
 	return token, nil
 }
 
@@ -277,11 +298,10 @@ func (g *grant) markDead(generation uint64, cause *AuthenticationFailedError) bo
 		return false
 	}
 	held := *now.holding
-	held.mark = &mark{cause: cause, at: time.Now()}
+	held.mark = &mark{cause: cause, at: time.Now(), dead: sha256.Sum256([]byte(held.refreshToken))}
 	held.refreshToken = "" // it is of no use to anyone any more
-	marked := *now
-	marked.holding = &held
-	g.current.Store(&marked)
+	g.publish(&snapshot{first: now.first, holding: &held}, held.mark.at)
+	g.owe(unsaved{base: held.version})
 	return true
 }
 
@@ -290,7 +310,7 @@ func (g *grant) markDead(generation uint64, cause *AuthenticationFailedError) bo
 func (g *grant) isUseless(now time.Time) bool {
 	s := g.current.Load()
 	if s == nil {
-		return false // a sign-in is about to fill it
+		return true // another replica forgot it
 	}
 	if now.Sub(s.renewed) > idleLifetime {
 		return true

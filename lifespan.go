@@ -7,12 +7,17 @@ import (
 	"time"
 )
 
-const closeWait = time.Second // for requests that Close cancelled
+const (
+	closeWait = time.Second      // for requests that Close cancelled
+	drainWait = 20 * time.Second // for those that it does not, with what is to be stored: a refresh and its write
+)
 
 // lifespan is what Close ends.
 type lifespan struct {
-	lifetime context.Context
+	lifetime context.Context // of the calls
 	stop     context.CancelCauseFunc
+	flying   context.Context // of the work they started: with a store it outlasts them until it is stored
+	ground   context.CancelCauseFunc
 
 	mu      sync.Mutex
 	closed  bool
@@ -22,6 +27,12 @@ type lifespan struct {
 
 func (l *lifespan) begin() {
 	l.lifetime, l.stop = context.WithCancelCause(context.Background())
+	l.flying, l.ground = l.lifetime, l.stop
+}
+
+// outlast lets the work go on after end, until it is grounded.
+func (l *lifespan) outlast() {
+	l.flying, l.ground = context.WithCancelCause(context.Background())
 }
 
 func (l *lifespan) isClosed() bool { return l.lifetime.Err() != nil }
@@ -41,8 +52,8 @@ func (l *lifespan) end() bool {
 	return true
 }
 
-func (l *lifespan) wait() {
-	timer := time.NewTimer(closeWait)
+func (l *lifespan) wait(most time.Duration) {
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
 	case <-l.landed:
@@ -69,24 +80,24 @@ func (l *lifespan) land() {
 	}
 }
 
-// inFlight runs work that Close waits for and cancels. Its context is a flight's: it has a caller's values and does not end with
-// them.
+// inFlight runs work that Close waits for, and cancels where its outcome could not be kept. Its context is a flight's: it has a
+// caller's values and does not end with them.
 func inFlight[V any](ctx context.Context, a *App, work func(context.Context) (V, error)) (V, error) {
 	var none V
 	if !a.takeOff() {
 		return none, ErrClosed
 	}
 	defer a.land()
-	value, err := work(flightContext{a.lifetime, ctx})
+	value, err := work(flightContext{a.flying, ctx})
 	if err != nil && a.isClosed() {
 		return none, ErrClosed
 	}
 	return value, err
 }
 
-// flightContext ends with the App and has the values of a flight.
+// flightContext ends with the App's work and has the values of a flight.
 type flightContext struct {
-	context.Context // the App's lifetime
+	context.Context // how long the App's work goes on
 	values          context.Context
 }
 

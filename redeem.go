@@ -30,7 +30,7 @@ func (g *grant) redeemHeld(ctx context.Context, q query) (access azcore.AccessTo
 	if err := pauses.wait(ctx, g.app.site.tokenURL(g.app.tenants.home)); err != nil {
 		return azcore.AccessToken{}, false, err
 	}
-	got, err := g.turns.Do(ctx, turnKey{redeem: true}, func(ctx context.Context) (outcome, error) {
+	got, err := g.turns.Do(ctx, turnKey{kind: turnRedeem}, func(ctx context.Context) (outcome, error) {
 		return inFlight(ctx, g.app, func(ctx context.Context) (outcome, error) { return g.redeemCode(ctx, q) })
 	})
 	return got.access, err == nil && got.turn == q.turn(), err

@@ -12,10 +12,21 @@ import (
 
 // turnKey names a request to the token endpoint: callers of the same one share it.
 type turnKey struct {
-	redeem bool   // the code: whatever was asked for
+	kind   turnKind
 	token  string // tokenKey.id
 	claims string
 }
+
+// turnKind is what a turn is for.
+type turnKind int
+
+const (
+	turnRefresh turnKind = iota
+	turnRedeem           // the code: whatever was asked for
+	turnLoad             // the grant is read from the store
+	turnLook             // the grant is compared with the store
+	turnReload           // the same, whether it is time or not
+)
 
 // outcome is what a turn gave, and which call it answers.
 type outcome struct {
@@ -90,25 +101,51 @@ func (g *grant) refresh(ctx context.Context, q query) (access azcore.AccessToken
 	return access, err
 }
 
-// refreshOnce looks again, asks the server, and stores what it gave.
+// refreshOnce takes the lease, looks again, asks the server, and keeps what it gave. Without a store the first two are short.
 func (g *grant) refreshOnce(ctx context.Context, q query) (azcore.AccessToken, error) {
-	held, generation := g.state()
-	if held == nil {
-		return azcore.AccessToken{}, g.unknownAccount(q)
-	}
-	if q.claims == "" { // the turn before this one may have brought it
-		if token, f := held.lookup(q.options(), time.Now()); f == fresh {
-			return token.access, nil
+	had := g.current.Load()
+	if g.app.store != nil {
+		held, served, err := g.takeLease(ctx, q, had)
+		if err != nil || served != nil {
+			return served.given(), err
+		}
+		defer held.release(context.WithoutCancel(ctx))
+		if err := g.reread(ctx); err != nil {
+			return azcore.AccessToken{}, err
 		}
 	}
-	if err := held.usable(q); err != nil {
+	now, generation := g.state()
+	if now == nil {
+		return azcore.AccessToken{}, g.unknownAccount(q)
+	}
+	if token, served := now.since(had, q, time.Now()); served { // the turn before this one, or another replica, has brought it
+		return token.access, nil
+	}
+	if err := now.usable(q); err != nil {
 		return azcore.AccessToken{}, err
 	}
 	began := time.Now()
-	answer, failed := g.app.post(ctx, g.refreshRequest(held.holding, q))
-	token, err := g.settle(held.holding, generation, q, answer, failed)
-	g.app.report(ctx, EventRefresh, began, q, answer, held.account.ID, err)
+	answer, failed := g.app.post(ctx, g.refreshRequest(now.holding, q))
+	token, err := g.settle(ctx, now.holding, generation, q, answer, failed)
+	g.app.report(ctx, EventRefresh, began, q, answer, now.account.ID, err)
 	return token.access, err
+}
+
+// since gives a token that makes a refresh needless: a fresh one, or for a call with claims one that is newer than what there
+// was when it came (a step-up on another replica). had may be nil.
+func (s *snapshot) since(had *snapshot, q query, now time.Time) (*cachedToken, bool) {
+	if s == nil {
+		return nil, false
+	}
+	token, f := s.lookup(q.options(), now)
+	if q.claims == "" {
+		return token, f == fresh
+	}
+	if f == expired || had == nil {
+		return nil, false
+	}
+	old, oldFreshness := had.lookup(q.options(), now)
+	return token, oldFreshness == expired || token.received().After(old.received())
 }
 
 const refreshing = "refreshing a token"
@@ -156,9 +193,9 @@ func (a *App) mailboxOf(held *holding) string {
 }
 
 // settle sorts what a refresh gave.
-func (g *grant) settle(held *holding, generation uint64, q query, answer *tokenAnswer, failed *failure) (cachedToken, error) {
+func (g *grant) settle(ctx context.Context, held *holding, generation uint64, q query, answer *tokenAnswer, failed *failure) (cachedToken, error) {
 	if failed != nil {
-		return cachedToken{}, g.refused(held, generation, q, failed)
+		return cachedToken{}, g.refused(ctx, held, generation, q, failed)
 	}
 	claims := answer.claims()
 	if err := g.app.checkSameUser(held, q.key.tenant, answer.clientInfo, claims); err != nil {
@@ -166,15 +203,22 @@ func (g *grant) settle(held *holding, generation uint64, q query, answer *tokenA
 	}
 	account, who, _ := newAccount(answer.clientInfo, claims)
 	token, err := g.renew(generation, q.key, answer, account, who)
-	if errors.Is(err, ErrUnknownAccount) {
+	switch {
+	case errors.Is(err, ErrUnknownAccount):
+		return cachedToken{}, g.unknownAccount(q)
+	case err != nil:
+		return cachedToken{}, err
+	}
+	_ = g.save(ctx)                                   // what cannot be written now is in the backlog
+	if g.current.Load() == nil && !g.app.isClosed() { // another replica forgot the account meanwhile
 		return cachedToken{}, g.unknownAccount(q)
 	}
-	return token, err
+	return token, nil
 }
 
 // refused tells three kinds of refusal apart, by error, suberror and claims: about this request, about the grant,
 // about the app or the server. Only the second costs the user their grant.
-func (g *grant) refused(held *holding, generation uint64, q query, failed *failure) error {
+func (g *grant) refused(ctx context.Context, held *holding, generation uint64, q query, failed *failure) error {
 	server := failed.server()
 	switch {
 	case server == nil || failed.fate != answered:
@@ -182,12 +226,29 @@ func (g *grant) refused(held *holding, generation uint64, q query, failed *failu
 	case isAboutRequest(server):
 		return held.required(q, server)
 	case g.app.isAboutGrant(server):
-		if !g.markDead(generation, server) {
-			return errMovedOn
-		}
-		return held.required(q, server)
+		return g.believe(ctx, held, generation, q, server)
 	}
 	return failed.err
+}
+
+// believe marks the grant, if the refresh token that was refused is still the newest anybody has.
+func (g *grant) believe(ctx context.Context, held *holding, generation uint64, q query, server *AuthenticationFailedError) error {
+	if g.app.store != nil {
+		stored, err := g.app.readRecord(ctx, held.account.ID)
+		if err != nil {
+			return err
+		}
+		g.reconcile(stored)
+	}
+	now, _ := g.state()
+	if now == nil || now.refreshToken != held.refreshToken || !g.markDead(generation, server) {
+		return errMovedOn
+	}
+	_ = g.save(ctx)
+	if now = g.current.Load(); now != nil && now.mark == nil {
+		return errMovedOn
+	}
+	return held.required(q, server)
 }
 
 // isAboutRequest means that the user can get what was asked for, and keeps the rest

@@ -11,12 +11,17 @@ import (
 // https://learn.microsoft.com/entra/identity-platform/refresh-tokens#token-lifetime
 const idleLifetime = 90 * 24 * time.Hour
 
-const looksPerSignIn = 4 // at grants that may be of no use any more
+const (
+	looksPerSignIn = 4  // at grants that may be of no use any more
+	looksForRoom   = 32 // at grants that may be wanted again
+)
 
-// registry is the credentials of all accounts of an App, one per account. Those with a grant stay; those that were
-// only asked for stay while somebody holds them, so that a later sign-in reaches them and strangers' IDs cost no
-// memory. The zero value is ready.
+// registry is the credentials of all accounts of an App, one per account. Those with a grant stay, in front of a Store up to a
+// limit; all others stay while somebody holds them, so that a later sign-in reaches them and strangers' IDs cost no memory. The
+// zero value is ready.
 type registry struct {
+	limit int // of known, where there is a Store
+
 	mu      sync.RWMutex
 	known   map[string]*AuthorizationCodeCredential
 	waiting map[string]weak.Pointer[AuthorizationCodeCredential]
@@ -28,6 +33,9 @@ func (r *registry) find(app *App, accountID string) *AuthorizationCodeCredential
 	c := r.known[accountID]
 	r.mu.RUnlock()
 	if c != nil {
+		if !c.grant.wanted.Load() { // mostly it is: no write at each request
+			c.grant.wanted.Store(true)
+		}
 		return c
 	}
 	r.mu.Lock()
@@ -72,13 +80,47 @@ func (r *registry) adopt(app *App, accountID string, fill func(*AuthorizationCod
 	if err := fill(c); err != nil {
 		return nil, err
 	}
+	r.keepLocked(app, accountID, c)
+	r.sweep()
+	return c, nil
+}
+
+// keep lets the credential of an account stay whose grant was read from the Store.
+func (r *registry) keep(app *App, accountID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.findLocked(app, accountID); c.grant.current.Load() != nil {
+		r.keepLocked(app, accountID, c)
+	}
+}
+
+func (r *registry) keepLocked(app *App, accountID string, c *AuthorizationCodeCredential) {
 	if r.known == nil {
 		r.known = make(map[string]*AuthorizationCodeCredential)
 	}
+	c.grant.wanted.Store(true)
 	r.known[accountID] = c
 	delete(r.waiting, accountID)
-	r.sweep()
-	return c, nil
+	if app.store != nil && len(r.known) > r.limit {
+		r.makeRoom(accountID)
+	}
+}
+
+// makeRoom lets one go that was not wanted since the hand of the clock last came by; the hand is Go's random order of a map. What
+// the Store could not be told stays.
+func (r *registry) makeRoom(except string) {
+	looks := looksForRoom
+	for range 2 { // of a few accounts each may have been wanted: the hand comes by again
+		for accountID, c := range r.known {
+			if accountID == except || c.grant.isUnsaved() {
+				continue
+			}
+			if looks--; looks <= 0 || !c.grant.wanted.Swap(false) {
+				r.releaseLocked(accountID, c)
+				return
+			}
+		}
+	}
 }
 
 // forget drops an account's grant. Whoever holds its credential keeps it, without a grant, and a new sign-in revives

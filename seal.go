@@ -16,7 +16,9 @@ import (
 type Sealer interface {
 	// EncryptWithContext seals plaintext. associatedData is authenticated and not encrypted.
 	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
-	// DecryptWithContext opens what EncryptWithContext made with the same associatedData, or fails.
+	// DecryptWithContext opens what EncryptWithContext made with the same associatedData, or fails. An error of NewSealer's
+	// that says the text was changed makes a record's user sign in again; any other error, also of another Sealer, may be
+	// a key service that is away, and counts as the store being unavailable.
 	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
 }
 
@@ -47,6 +49,9 @@ func NewSealer(keys ...[]byte) (Sealer, error) {
 	}
 	return s, nil
 }
+
+// errBrokenSeal is a text that no key would open: it was changed, cut off, or made for something else.
+var errBrokenSeal = errors.New("authcode: the sealed text does not open: it was changed, or made for something else")
 
 type sealer struct{ keys []sealKey }
 
@@ -98,7 +103,7 @@ func (s *sealer) EncryptWithContext(_ context.Context, plaintext, associatedData
 
 func (s *sealer) DecryptWithContext(_ context.Context, ciphertext, associatedData []byte) ([]byte, error) {
 	if len(ciphertext) < sealHeader+sealNonceBytes {
-		return nil, errors.New("authcode: the sealed text is cut off")
+		return nil, fmt.Errorf("%w (it is cut off)", errBrokenSeal)
 	}
 	if ciphertext[0] != sealVersion {
 		return nil, fmt.Errorf("authcode: the sealed text has version %d, which this version of the package does not know", ciphertext[0])
@@ -122,7 +127,7 @@ func (s *sealer) DecryptWithContext(_ context.Context, ciphertext, associatedDat
 	if !known {
 		return nil, fmt.Errorf("authcode: the sealed text is under key %x, which is not among the Sealer's keys", id)
 	}
-	return nil, errors.New("authcode: the sealed text does not open: it was changed, or made for something else")
+	return nil, errBrokenSeal
 }
 
 const sealerText = "authcode.Sealer(" + mask + ")"

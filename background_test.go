@@ -1,0 +1,127 @@
+package authcode_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authcode-go/authcode"
+)
+
+// TestAccounts: a job finds everybody, in the store and without one.
+func TestAccounts(t *testing.T) {
+	e, store := newEntra(t, nil), newTestStore()
+	for name, app := range map[string]*authcode.App{"store": e.replica(store), "memory": e.newApp(nil)} {
+		e.signIn(app, alice, graphScope)
+		e.signIn(app, bob, graphScope)
+		found := map[string]bool{}
+		for account, err := range app.Accounts(t.Context()) {
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			found[account.Username] = true
+			mustToken(t, app.Credential(account.ID), tokenFor(graphScope))
+		}
+		if len(found) != 2 || !found[alice] || !found[bob] {
+			t.Errorf("%s: %v", name, found)
+		}
+		for range app.Accounts(t.Context()) {
+			break // stops without harm
+		}
+	}
+	key := store.keys(t)[0]
+	store.put(t, key, "broken", []byte("not a record"))
+	var accounts, faults int
+	for _, err := range e.replica(store).Accounts(t.Context()) {
+		if err != nil {
+			faults++
+		} else {
+			accounts++
+		}
+	}
+	if accounts != 1 || faults != 1 {
+		t.Errorf("beside a broken record: %d accounts, %d faults", accounts, faults)
+	}
+	app := e.replica(leaseless{store})
+	for _, err := range app.Accounts(t.Context()) {
+		if err == nil {
+			t.Error("a store that cannot list gave an account")
+		}
+	}
+	store.down.Store(true)
+	for _, err := range e.replica(store).Accounts(t.Context()) {
+		if !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Errorf("got %v", err)
+		}
+	}
+	_ = app.Close()
+	for _, err := range app.Accounts(t.Context()) {
+		if !errors.Is(err, authcode.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestKeepAlive: users who are away keep their grants for longer than the server remembers an unused one, and of two replicas one
+// does it.
+func TestKeepAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		first, second := e.replica(store), e.replica(store)
+		e.signIn(first, alice, graphScope)
+		e.signIn(first, bob, graphScope)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 2)
+		for _, app := range []*authcode.App{first, second} {
+			go func() { ended <- app.KeepAlive(ctx, nil) }()
+		}
+		time.Sleep(100 * 24 * time.Hour)
+		if posts := len(e.tokenRequests("refresh_token")); posts != 6 { // every 30 days, two users
+			t.Errorf("%d refreshes in 100 days, want 6", posts)
+		}
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		cancel()
+		for range 2 {
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("KeepAlive gave %v", err)
+			}
+		}
+	})
+}
+
+// TestKeepAliveRefused: what cannot work says so at once.
+func TestKeepAliveRefused(t *testing.T) {
+	e, store := newEntra(t, nil), newTestStore()
+	closed := e.replica(store)
+	_ = closed.Close()
+	for name, test := range map[string]struct {
+		app     *authcode.App
+		options authcode.KeepAliveOptions
+	}{
+		"no store":  {app: e.newApp(nil)},
+		"no lister": {app: e.replica(leaseless{store})},
+		"too old":   {app: e.replica(store), options: authcode.KeepAliveOptions{MaxAge: 90 * 24 * time.Hour}},
+		"negative":  {app: e.replica(store), options: authcode.KeepAliveOptions{MaxAge: -1}},
+		"no round":  {app: e.replica(store), options: authcode.KeepAliveOptions{Round: time.Millisecond}},
+		"closed":    {app: closed},
+	} {
+		if err := test.app.KeepAlive(t.Context(), &test.options); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestAStoreNeedsASealer: nothing is ever stored in plain text.
+func TestAStoreNeedsASealer(t *testing.T) {
+	e := newEntra(t, nil)
+	for _, options := range []*authcode.AppOptions{
+		{Store: newTestStore()},
+		{Store: newTestStore(), Sealer: testSealer(t, 1), MaxAccountsInMemory: -1},
+	} {
+		if _, err := authcode.NewApp(e.tenant.ID, e.app.ClientID, redirectURI, authcode.SecretAuth(e.secret()), options); err == nil {
+			t.Errorf("%+v was accepted", options)
+		}
+	}
+}

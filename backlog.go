@@ -1,0 +1,168 @@
+package authcode
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// backlog is what the store could not be told: grants to write, and records to remove. It is worked off in the background, with
+// pauses, until nothing is left; until then the grants stay in memory. The zero value is ready.
+type backlog struct {
+	mu       sync.Mutex
+	grants   map[*grant]struct{}
+	removals map[string]struct{}
+	removing sync.Mutex    // held while records are removed: a sign-in waits for it
+	working  chan struct{} // closed when the worker ends; nil: there is none
+}
+
+// add queues a grant. Called again it changes nothing.
+func (b *backlog) add(a *App, g *grant) {
+	b.enter(a, func() {
+		if b.grants == nil {
+			b.grants = make(map[*grant]struct{})
+		}
+		b.grants[g] = struct{}{}
+	})
+}
+
+// remove queues the removal of a record.
+func (b *backlog) remove(a *App, key string) {
+	b.enter(a, func() {
+		if b.removals == nil {
+			b.removals = make(map[string]struct{})
+		}
+		b.removals[key] = struct{}{}
+	})
+}
+
+func (b *backlog) enter(a *App, put func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	put()
+	if b.working == nil && !a.isClosed() {
+		b.working = make(chan struct{})
+		go b.work(a, b.working)
+	}
+}
+
+// isRemoved reports whether the record is only there because the store could not be told.
+func (b *backlog) isRemoved(key string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, removed := b.removals[key]
+	return removed
+}
+
+// unforget takes back the removal of a record, because its user signs in again. A removal that is under way is waited for, or it
+// could come after the new record.
+func (b *backlog) unforget(ctx context.Context, key string) error {
+	b.mu.Lock()
+	_, queued := b.removals[key]
+	delete(b.removals, key)
+	b.mu.Unlock()
+	if !queued {
+		return nil
+	}
+	b.removing.Lock()
+	defer b.removing.Unlock()
+	return ctx.Err()
+}
+
+// work goes through the backlog until it is empty or the App is closed.
+func (b *backlog) work(a *App, done chan struct{}) {
+	defer close(done)
+	for pause := shortBacklog; ; pause = min(2*pause, longBacklog) {
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-a.lifetime.Done(): // Close goes through it a last time
+			timer.Stop()
+			return
+		}
+		if b.flush(a.flying, a) && b.isDone() {
+			return
+		}
+	}
+}
+
+// isDone ends the worker if nothing is left: who comes later starts another.
+func (b *backlog) isDone() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.grants)+len(b.removals) > 0 {
+		return false
+	}
+	b.working = nil
+	return true
+}
+
+// flush goes through the backlog once. It gives up at the first fault: a store that is down is not asked a thousand times.
+func (b *backlog) flush(ctx context.Context, a *App) bool {
+	grants, removals := b.contents()
+	for _, key := range removals {
+		if err := b.removeNow(ctx, a, key); err != nil {
+			return false
+		}
+	}
+	for _, g := range grants {
+		began := time.Now()
+		err := g.trySave(ctx)
+		if err != nil {
+			return false
+		}
+		b.mu.Lock()
+		delete(b.grants, g)
+		b.mu.Unlock()
+		if g.isUnsaved() { // a refresh came between
+			b.add(a, g)
+		}
+		a.emit(ctx, Event{Kind: EventStore, Duration: time.Since(began), TenantID: a.tenants.home}, g.account())
+	}
+	return true
+}
+
+func (b *backlog) removeNow(ctx context.Context, a *App, key string) error {
+	b.removing.Lock()
+	defer b.removing.Unlock()
+	if !b.isRemoved(key) { // taken back
+		return nil
+	}
+	if err := a.deleteRecord(ctx, key); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.removals, key)
+	return nil
+}
+
+func (b *backlog) contents() (grants []*grant, removals []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for g := range b.grants {
+		grants = append(grants, g)
+	}
+	for key := range b.removals {
+		removals = append(removals, key)
+	}
+	return grants, removals
+}
+
+// drain is Close's: it waits for the worker, and goes through the backlog until it is empty or the time is over.
+func (b *backlog) drain(ctx context.Context, a *App) {
+	b.mu.Lock()
+	working := b.working
+	b.mu.Unlock()
+	if working != nil {
+		select {
+		case <-working:
+		case <-ctx.Done():
+		}
+	}
+	for pause := shortBacklog; !b.flush(ctx, a); pause = min(2*pause, longBacklog) {
+		if sleep(ctx, pause) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package authcode
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	leaseTime     = 15 * time.Second // longer than a refresh may take
+	leaseRenew    = leaseTime / 3
+	shortPoll     = 10 * time.Millisecond // between two looks at a lease that another replica holds
+	longPoll      = 100 * time.Millisecond
+	leasePatience = leaseTime + time.Second // by then the lease of a replica that died is over
+)
+
+// lease is this replica's right to refresh one grant, for the sake of economy: what keeps grants whole is the swap.
+type lease struct {
+	app    *App
+	key    string
+	cancel context.CancelFunc // of the renewals
+	done   chan struct{}
+}
+
+// tryLease asks for the lease once. A store without leases, or one that fails at it, gives it: the swap decides.
+func (a *App) tryLease(ctx context.Context, key string) (held *lease, granted bool) {
+	leaser, ok := a.store.(Leaser)
+	if !ok {
+		return nil, true
+	}
+	asking, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	granted, err := leaser.Lease(asking, key, a.replica, leaseTime)
+	if err != nil {
+		return nil, true
+	}
+	if !granted {
+		return nil, false
+	}
+	return a.renewLease(ctx, leaser, key), true
+}
+
+// renewLease holds on to the lease until it is released. A renewal that is refused changes nothing: the request is under way.
+func (a *App) renewLease(ctx context.Context, leaser Leaser, key string) *lease {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &lease{app: a, key: key, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		ticker := time.NewTicker(leaseRenew)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				renewing, cancel := context.WithTimeout(ctx, storeTime)
+				_, _ = leaser.Lease(renewing, key, a.replica, leaseTime)
+				cancel()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return l
+}
+
+// release gives the lease back; nil is none. A release that fails costs others the rest of its time.
+func (l *lease) release(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	l.cancel()
+	<-l.done // or a renewal could come after the release
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	_ = l.app.store.(Leaser).Release(ctx, l.key, l.app.replica)
+}
+
+// errLeased means that another replica has been refreshing the grant for longer than a lease lasts.
+var errLeased = errors.New("another replica holds the grant's lease")
+
+// takeLease waits until the lease is ours, or until there is a token for the call without it.
+func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
+	key := g.app.recordKey(g.account())
+	patience := time.Now().Add(leasePatience)
+	for poll := shortPoll; ; poll = min(2*poll, longPoll) {
+		held, granted := g.app.tryLease(ctx, key)
+		switch {
+		case granted:
+			return held, nil, nil
+		case time.Now().After(patience):
+			return nil, nil, unavailable("refreshing a grant", errLeased)
+		}
+		if token := g.valid(q); token != nil { // good enough: no need to wait
+			return nil, token, nil
+		}
+		if err := sleep(ctx, poll/2+rand.N(poll/2+1)); err != nil {
+			return nil, nil, err
+		}
+		if stored, err := g.app.readKey(ctx, key); err == nil {
+			g.reconcile(stored)
+		}
+		if token, ok := g.current.Load().since(had, q, time.Now()); ok {
+			return nil, token, nil
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,177 @@
+package authcode
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+)
+
+const (
+	saveTries    = 8 // swaps that somebody else won, in a row
+	shortBacklog = 100 * time.Millisecond
+	longBacklog  = 5 * time.Second
+)
+
+// unsaved is what the store must still be told of a grant.
+type unsaved struct {
+	base    string            // the stored version that the snapshot came from; "": none
+	mine    []string          // versions that were tried: an attempt whose answer was lost may have written one
+	signIn  bool              // a redemption: it outranks whatever is stored
+	spent   [sha256.Size]byte // the hash of the refresh token that the snapshot's was got with
+	version string            // of the next attempt: the same until its outcome is known
+}
+
+// owe notes that the current snapshot is to be written. What was owed before and may have been written stays known; a sign-in
+// that was not written yet stays one. The caller holds mu.
+func (g *grant) owe(u unsaved) {
+	if g.app.store == nil {
+		return
+	}
+	if before := g.unsaved; before != nil {
+		u.base, u.mine, u.signIn = before.base, before.mine, u.signIn || before.signIn
+	}
+	u.version = newRandom()
+	u.mine = append(slices.Clone(u.mine), u.version)
+	g.unsaved = &u
+}
+
+func (g *grant) owed() (*snapshot, *unsaved) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.current.Load(), g.unsaved
+}
+
+func (g *grant) isUnsaved() bool {
+	_, u := g.owed()
+	return u != nil
+}
+
+// errContended means that other replicas wrote each time between our reading and our writing.
+var errContended = errors.New("other replicas wrote the record each time: nothing is lost, it is tried again")
+
+// save writes what is owed. The swap decides: what another replica wrote first is adopted, unless ours outranks it. An error means
+// that the store could not be told; the grant is then in the backlog.
+func (g *grant) save(ctx context.Context) error {
+	err := g.trySave(ctx)
+	if err != nil {
+		g.app.backlog.add(g.app, g)
+	}
+	return err
+}
+
+func (g *grant) trySave(ctx context.Context) error {
+	for range saveTries {
+		s, u := g.owed()
+		if u == nil || s == nil {
+			return nil
+		}
+		key := g.app.recordKey(s.account.ID)
+		if u.signIn {
+			if err := g.app.backlog.unforget(ctx, key); err != nil {
+				return err
+			}
+		}
+		swapped, err := g.app.writeRecord(ctx, key, u.base, u.version, s)
+		if err != nil {
+			return err
+		}
+		var stored *snapshot
+		if !swapped {
+			stored, err = g.app.readKey(ctx, key)
+			if _, broken := errors.AsType[*brokenRecordError](err); err != nil && !broken {
+				return err
+			}
+			swapped = stored != nil && stored.version == u.version
+		}
+		switch {
+		case !swapped:
+			g.lostSwap(u, stored)
+		case !g.saved(u):
+			return g.app.deleteRecord(ctx, key)
+		}
+	}
+	if !g.isUnsaved() {
+		return nil
+	}
+	return unavailable("writing a grant", errContended)
+}
+
+// saved notes the version that is stored now. It reports false where it must not be: the account was forgotten meanwhile.
+func (g *grant) saved(u *unsaved) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.current.Load()
+	switch {
+	case now == nil:
+		return g.app.isClosed() // then it left memory and nothing else
+	case g.unsaved == u:
+		g.unsaved = nil
+	case g.unsaved != nil: // there is something newer to write already, on top of this
+		g.unsaved = g.unsaved.on(u.version)
+	}
+	held := *now.holding
+	held.version = u.version
+	g.publish(&snapshot{first: now.first, holding: &held}, time.Now())
+	return true
+}
+
+// lostSwap decides between our unwritten snapshot and what is stored instead.
+func (g *grant) lostSwap(u *unsaved, stored *snapshot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.unsaved != u: // decided by somebody else
+	case stored == nil && !u.signIn && u.base != "": // forgotten on another replica
+		g.dropLocked()
+	case stored == nil:
+		g.unsaved = u.on("")
+	case u.outranks(stored):
+		g.unsaved = u.on(stored.version)
+	default:
+		g.unsaved = nil
+		g.adoptLocked(stored)
+	}
+}
+
+// outranks reports whether what is stored gives way.
+func (u *unsaved) outranks(stored *snapshot) bool {
+	return u.signIn ||
+		slices.Contains(u.mine, stored.version) || // ours, of an attempt whose answer was lost
+		stored.mark != nil && stored.mark.dead == u.spent // the refresh token died when we used it, and we have its successor
+}
+
+// on is the same on top of another version.
+func (u *unsaved) on(base string) *unsaved {
+	next := *u
+	next.base = base
+	return &next
+}
+
+// adoptLocked takes over what another replica stored. The caller holds mu.
+func (g *grant) adoptLocked(stored *snapshot) {
+	if g.app.refusesTokens() || stored.account.ID == "" {
+		return
+	}
+	g.accountID = stored.account.ID
+	g.publish(stored, time.Now())
+}
+
+// reconcile compares with what is stored: it is adopted if it is not what we have, and if it is gone so is ours. What we have not
+// written yet is left for save to decide.
+func (g *grant) reconcile(stored *snapshot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.current.Load()
+	switch {
+	case g.unsaved != nil:
+	case stored == nil && now != nil:
+		g.dropLocked()
+	case stored == nil:
+	case now != nil && now.version == stored.version:
+		g.publish(&snapshot{first: now.first, holding: now.holding}, time.Now())
+	default:
+		g.adoptLocked(stored)
+	}
+}

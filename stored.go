@@ -1,0 +1,137 @@
+package authcode
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	storeTime      = 5 * time.Second     // one call of the store
+	recordLifetime = idleLifetime        // by then the server refuses the refresh token
+	markKept       = 30 * 24 * time.Hour // a record that says why its user must sign in
+	leastLifetime  = time.Minute         // of a record without a refresh token
+)
+
+const (
+	grantKind  = "grant:"
+	appTagSize = 6 // bytes of a key that all of one app's have in common, for List
+)
+
+// grantPrefix begins the keys of this app's grants. Two apps may share a store: what tells them apart is the token endpoint and
+// the client ID, as a hash.
+func (a *App) grantPrefix() string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{"app", a.site.endpointsOf(a.tenants.home).Token, a.clientID}, "\x00")))
+	return grantKind + base64.RawURLEncoding.EncodeToString(sum[:appTagSize])
+}
+
+// recordKey is where the record of an account is. It is a hash: a dump of the store names no user.
+func (a *App) recordKey(accountID string) string {
+	if homeAccountPattern.MatchString(accountID) {
+		accountID = strings.ToLower(accountID) // GUIDs have no case
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{grantKind, a.site.endpointsOf(a.tenants.home).Token, a.clientID, accountID}, "\x00")))
+	return a.grantPrefix() + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// recordData ties a sealed record to its key, its app and its kind: on another user's key it does not open.
+func (a *App) recordData(key string) []byte {
+	return []byte(strings.Join([]string{"authcode record v1", key, a.clientID}, "\x00"))
+}
+
+// brokenRecordError is a record that is there and cannot be read. It is kept, for those who want to know why; a new sign-in
+// replaces it.
+type brokenRecordError struct {
+	key   string
+	cause error
+}
+
+func (e *brokenRecordError) Error() string {
+	return fmt.Sprintf("the stored record %s cannot be read: %s", e.key, strings.TrimPrefix(e.cause.Error(), "authcode: "))
+}
+
+func (e *brokenRecordError) Unwrap() error { return e.cause }
+
+// unavailable is what a fault of the store, or of a Sealer of the caller's, becomes.
+func unavailable(doing string, cause error) error {
+	return fmt.Errorf("%w: %s failed: %w", ErrStoreUnavailable, doing, cause)
+}
+
+// readRecord gives the snapshot that is stored for an account, nil where there is none. A record that is there and cannot be
+// read is a *brokenRecordError, and the snapshot has nothing but its version.
+func (a *App) readRecord(ctx context.Context, accountID string) (*snapshot, error) {
+	return a.readKey(ctx, a.recordKey(accountID))
+}
+
+func (a *App) readKey(ctx context.Context, key string) (*snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	data, version, found, err := a.store.Get(ctx, key)
+	switch {
+	case err != nil:
+		return nil, unavailable("reading a grant", err)
+	case !found:
+		return nil, nil
+	}
+	broken := func(cause error) (*snapshot, error) {
+		return &snapshot{holding: &holding{version: version}}, &brokenRecordError{key, cause}
+	}
+	plain, err := a.sealer.DecryptWithContext(ctx, data, a.recordData(key))
+	switch {
+	case errors.Is(err, errBrokenSeal):
+		return broken(err)
+	case err != nil: // a key that is missing here, or a key service that does not answer: not the record's fault
+		return nil, unavailable("opening the stored record "+key, err)
+	}
+	s, err := a.decodeRecord(plain, time.Now())
+	if err != nil {
+		return broken(err)
+	}
+	s.version = version
+	return s, nil
+}
+
+// writeRecord swaps a snapshot in. An error leaves open whether it was written; the same call again tells.
+func (a *App) writeRecord(ctx context.Context, key, oldVersion, newVersion string, s *snapshot) (swapped bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	sealed, err := a.sealer.EncryptWithContext(ctx, encodeRecord(s), a.recordData(key))
+	if err != nil {
+		return false, unavailable("sealing a grant", err)
+	}
+	swapped, err = a.store.Swap(ctx, key, oldVersion, newVersion, sealed, s.recordTTL(time.Now()))
+	if err != nil {
+		return false, unavailable("writing a grant", err)
+	}
+	return swapped, nil
+}
+
+// recordTTL is how long the record is of any use.
+func (s *snapshot) recordTTL(now time.Time) time.Duration {
+	switch {
+	case s.mark != nil:
+		return markKept
+	case s.refreshToken != "":
+		return recordLifetime
+	}
+	last := s.first.access.ExpiresOn
+	for i := range s.others {
+		if other := s.others[i].access.ExpiresOn; other.After(last) {
+			last = other
+		}
+	}
+	return max(last.Sub(now), leastLifetime)
+}
+
+func (a *App) deleteRecord(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	if err := a.store.Delete(ctx, key); err != nil {
+		return unavailable("removing a grant", err)
+	}
+	return nil
+}
