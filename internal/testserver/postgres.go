@@ -99,6 +99,7 @@ func (p *Postgres) Standby() (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
+	running.Delete(p.process)
 	p.end()
 	if err := writeFor(as, filepath.Join(p.data, "standby.signal"), ""); err != nil {
 		return nil, err

@@ -94,6 +94,7 @@ func start(command *exec.Cmd, directory string, stop os.Signal, ready *regexp.Re
 	defer limit.Stop()
 	select {
 	case <-p.output.found:
+		running.Store(p, nil)
 		return p, nil
 	case <-p.exited:
 		return nil, fmt.Errorf("%s ended before it was ready: %s", command.Path, p.output)
@@ -121,8 +122,19 @@ func (p *process) end() {
 
 // Stop ends the process and removes its directory.
 func (p *process) Stop() {
+	running.Delete(p)
 	p.end()
 	_ = os.RemoveAll(p.directory)
+}
+
+var running sync.Map // of *process
+
+// StopAll stops what is still running: for a TestMain whose tests share servers.
+func StopAll() {
+	running.Range(func(p, _ any) bool {
+		p.(*process).Stop()
+		return true
+	})
 }
 
 // output keeps what a server prints, and says when it is ready.

@@ -40,7 +40,7 @@ func startRedis(password string, arguments ...string) (*Redis, error) {
 		}
 		own := []string{
 			"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", directory, "--save", "", "--appendonly", "no",
-			"--requirepass", password, "--masterauth", password,
+			"--requirepass", password, "--masterauth", password, "--repl-diskless-sync-delay", "0",
 		}
 		p, err := start(exec.Command(program, append(own, arguments...)...), directory, politely, regexp.MustCompile(`Ready to accept connections`))
 		if err != nil {
