@@ -118,7 +118,13 @@ func runSuite(t *testing.T, url string, options *pgstore.Options) {
 	openStore := func(t testing.TB) authcode.Store { return open(t, url, options) }
 	again := func(t testing.TB, _ authcode.Store) authcode.Store { return openStore(t) }
 	t.Run("suite", func(t *testing.T) {
-		storetest.Run(t, openStore, &storetest.Options{Another: again})
+		storetest.Run(t, openStore, &storetest.Options{
+			Another: again,
+			Reopen: func(t testing.TB, store authcode.Store) authcode.Store {
+				_ = store.(owned).Close()
+				return openStore(t)
+			},
+		})
 	})
 }
 

@@ -61,7 +61,17 @@ func TestStoreOnOneServer(t *testing.T) {
 	open := func(t testing.TB) authcode.Store { return own(t, connect(t, server)) }
 	storetest.Run(t, open, &storetest.Options{
 		Another: func(t testing.TB, _ authcode.Store) authcode.Store { return open(t) },
+		Reopen:  reopen(open),
 	})
+}
+
+func reopen(open func(testing.TB) authcode.Store) func(testing.TB, authcode.Store) authcode.Store {
+	return func(t testing.TB, store authcode.Store) authcode.Store {
+		if err := store.(owned).Close(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t)
+	}
 }
 
 // TestStoreOnACluster has as the other handle one whose client reads from replicas, of what the store asks.
@@ -77,6 +87,7 @@ func TestStoreOnACluster(t *testing.T) {
 	}
 	storetest.Run(t, open(false), &storetest.Options{
 		Another: func(t testing.TB, _ authcode.Store) authcode.Store { return open(true)(t) },
+		Reopen:  reopen(open(false)),
 	})
 }
 
