@@ -8,5 +8,8 @@
 // installs them. A test whose package is missing is skipped and says so; with AUTHCODE_REQUIRE_SERVERS=1 it fails instead.
 // The emulator's pages are tested in Debian's Chromium.
 //
+// The stores are tested on redis-server and PostgreSQL, as the system's packages have them: what their clients saw must have an
+// order in which one caller at a time would have seen it.
+//
 // Nothing imports this module and it is never tagged: what it requires reaches no user of authcode.
 package e2e

@@ -250,7 +250,10 @@ func torn(b *broken) {
 		if err != nil || !swapped {
 			return false, err
 		}
-		time.Sleep(100 * time.Microsecond) // the other server's answer
+		select { // for the data to arrive
+		case <-ctx.Done():
+		case <-time.After(time.Millisecond):
+		}
 		if err := b.full.Delete(ctx, key); err != nil {
 			return false, err
 		}
