@@ -130,8 +130,8 @@ func openPostgres(t *testing.T) [2]leasedStore {
 
 func bothOf(open func() leasedStore) [2]leasedStore { return [2]leasedStore{open(), open()} }
 
-// call is one of a client's.
-type call struct {
+// storeCall is one of a client's.
+type storeCall struct {
 	method   string
 	key      string
 	from, to string // versions of a Swap
@@ -154,7 +154,7 @@ func record(t *testing.T, handles [2]leasedStore) []porcupine.Operation {
 	var wg sync.WaitGroup
 	for id := range historyClients {
 		wg.Go(func() {
-			c := &client{id: id, store: handles[id%2], random: rand.New(rand.NewPCG(uint64(id), 1)), seen: make(map[string]string)}
+			c := &storeClient{id: id, store: handles[id%2], random: rand.New(rand.NewPCG(uint64(id), 1)), seen: make(map[string]string)}
 			for n := range historyCalls {
 				next := c.next(n)
 				op := porcupine.Operation{ClientId: id, Input: next, Call: int64(time.Since(began))}
@@ -177,36 +177,36 @@ func record(t *testing.T, handles [2]leasedStore) []porcupine.Operation {
 	return all
 }
 
-// client makes calls that have a chance to succeed, since it swaps from what it saw last.
-type client struct {
+// storeClient makes calls that have a chance to succeed, since it swaps from what it saw last.
+type storeClient struct {
 	id     int
 	store  leasedStore
 	random *rand.Rand
 	seen   map[string]string // versions by key
-	last   call              // the last Swap
+	last   storeCall         // the last Swap
 }
 
-func (c *client) next(n int) call {
+func (c *storeClient) next(n int) storeCall {
 	key := fmt.Sprint("history:", c.random.IntN(historyKeys))
 	switch dice := c.random.IntN(100); {
 	case dice < 35:
-		return call{method: "Get", key: key}
+		return storeCall{method: "Get", key: key}
 	case dice < 70:
-		c.last = call{method: "Swap", key: key, from: c.seen[key], to: fmt.Sprintf("%d-%d", c.id, n)}
+		c.last = storeCall{method: "Swap", key: key, from: c.seen[key], to: fmt.Sprintf("%d-%d", c.id, n)}
 		return c.last
 	case dice < 73 && c.last.key != "":
 		return c.last // again
 	case dice < 80:
-		return call{method: "Delete", key: key}
+		return storeCall{method: "Delete", key: key}
 	case dice < 90:
-		return call{method: "Lease", key: key, owner: fmt.Sprint("client ", c.id)}
+		return storeCall{method: "Lease", key: key, owner: fmt.Sprint("client ", c.id)}
 	}
-	return call{method: "Release", key: key, owner: fmt.Sprint("client ", c.id)}
+	return storeCall{method: "Release", key: key, owner: fmt.Sprint("client ", c.id)}
 }
 
 const oneInLost = 20 // Swaps has a context that ends while it is on its way
 
-func (c *client) make(ctx context.Context, next call) (a answer, err error) {
+func (c *storeClient) make(ctx context.Context, next storeCall) (a answer, err error) {
 	switch next.method {
 	case "Get":
 		var data []byte
@@ -252,7 +252,7 @@ var storeModel = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		parts := make(map[string][]porcupine.Operation)
 		for _, op := range history {
-			c := op.Input.(call)
+			c := op.Input.(storeCall)
 			part := c.key
 			if c.owner != "" {
 				part += " lease"
@@ -266,10 +266,12 @@ var storeModel = porcupine.Model{
 		return all
 	},
 	Init: func() any { return "" },
-	Step: func(state, input, output any) (bool, any) { return step(state.(string), input.(call), output.(answer)) },
+	Step: func(state, input, output any) (bool, any) {
+		return step(state.(string), input.(storeCall), output.(answer))
+	},
 }
 
-func step(state string, c call, a answer) (possible bool, next string) {
+func step(state string, c storeCall, a answer) (possible bool, next string) {
 	switch c.method {
 	case "Get":
 		return a.version == state, state
