@@ -13,6 +13,7 @@ const (
 	shortPoll     = 10 * time.Millisecond // between two looks at a lease that another replica holds
 	longPoll      = 100 * time.Millisecond
 	leasePatience = leaseTime + time.Second // by then the lease of a replica that died is over
+	faultPatience = time.Second             // with a store that fails at leases
 )
 
 // lease is this replica's right to refresh one grant, for the sake of economy: what keeps grants whole is the swap.
@@ -23,22 +24,23 @@ type lease struct {
 	done   chan struct{}
 }
 
-// tryLease asks for the lease once. A store without leases, or one that fails at it, gives it: the swap decides.
-func (a *App) tryLease(ctx context.Context, key string) (held *lease, granted bool) {
+// tryLease asks for the lease once. A store without leases gives it: the swap decides. So does one that fails at it where a refresh
+// token may be used twice, as at Entra; where it may not, another replica could be using ours, and the fault is an error.
+func (a *App) tryLease(ctx context.Context, key string) (held *lease, granted bool, fault error) {
 	leaser, ok := a.store.(Leaser)
 	if !ok {
-		return nil, true
+		return nil, true, nil
 	}
 	asking, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	granted, err := leaser.Lease(asking, key, a.replica, leaseTime)
-	if err != nil {
-		return nil, true
+	switch {
+	case err != nil && a.site.own == nil:
+		return nil, true, nil
+	case err != nil || !granted:
+		return nil, false, err
 	}
-	if !granted {
-		return nil, false
-	}
-	return a.renewLease(ctx, leaser, key), true
+	return a.renewLease(ctx, leaser, key), true, nil
 }
 
 // renewLease holds on to the lease until it is released. A renewal that is refused changes nothing: the request is under way.
@@ -81,13 +83,15 @@ var errLeased = errors.New("another replica holds the grant's lease")
 // takeLease waits until the lease is ours, or until there is a token for the call without it.
 func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
 	key := g.app.recordKey(g.account())
-	patience := time.Now().Add(leasePatience)
+	began := time.Now()
 	for poll := shortPoll; ; poll = min(2*poll, longPoll) {
-		held, granted := g.app.tryLease(ctx, key)
-		switch {
+		held, granted, fault := g.app.tryLease(ctx, key)
+		switch waited := time.Since(began); {
 		case granted:
 			return held, nil, nil
-		case time.Now().After(patience):
+		case fault != nil && waited > faultPatience:
+			return nil, nil, unavailable("leasing a grant", fault)
+		case waited > leasePatience:
 			return nil, nil, unavailable("refreshing a grant", errLeased)
 		}
 		if token := g.valid(q); token != nil { // good enough: no need to wait

@@ -265,6 +265,52 @@ func TestReplicasRefreshOnce(t *testing.T) {
 	}
 }
 
+// faultyLeases is a store whose leases cannot be had while it reads and writes.
+type faultyLeases struct{ *testStore }
+
+func (faultyLeases) Lease(context.Context, string, string, time.Duration) (bool, error) {
+	return false, errStoreDown
+}
+
+// TestALeaseThatFaulted: at Entra a refresh goes on, since a refresh token that was used stays good there. At a server of one's own
+// another replica may be using it, and the family of tokens would be revoked.
+func TestALeaseThatFaulted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		own := func(store authcode.Store) *authcode.App {
+			base := e.URL() + "/" + e.tenant.ID
+			return e.newApp(&authcode.AppOptions{Sealer: testSealer(t, 1), Store: store, Endpoints: &authcode.Endpoints{
+				Authorize: base + "/oauth2/v2.0/authorize", Token: base + "/oauth2/v2.0/token", Issuer: base + "/v2.0", JWKS: base + "/discovery/v2.0/keys",
+			}})
+		}
+		first, second := own(store), own(faultyLeases{store})
+		account, err := e.signIn(first, alice, graphScope, "offline_access").Account(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		accountID := account.ID
+		mustToken(t, second.Credential(accountID), tokenFor(graphScope))
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 3 * time.Second})
+		var wg sync.WaitGroup
+		wg.Go(func() { mustToken(t, first.Credential(accountID), tokenFor(graphScope)) })
+		time.Sleep(time.Second)
+		if _, err := second.Credential(accountID).GetToken(t.Context(), tokenFor(graphScope)); !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Errorf("the other replica got %v", err)
+		}
+		wg.Wait()
+		mustToken(t, second.Credential(accountID), tokenFor(graphScope)) // what the first has got
+		e.wantRequests(1, 1)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.replica(faultyLeases{store})
+		e.signIn(app, alice, graphScope)
+		expire()
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+	})
+}
+
 // leaseless is a store without leases.
 type leaseless struct{ authcode.Store }
 
