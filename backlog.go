@@ -114,6 +114,7 @@ func (b *backlog) flush(ctx context.Context, a *App) bool {
 		b.mu.Lock()
 		delete(b.grants, g)
 		b.mu.Unlock()
+		g.settled(ctx)
 		if g.isUnsaved() { // a refresh came between
 			b.add(a, g)
 		}

@@ -36,6 +36,7 @@ type grant struct {
 	drops      uint64    // counts removals
 	generation uint64    // counts redemptions and removals: a refresh that began before one is outranked
 	unsaved    *unsaved  // the snapshot is newer than the store's record; nil: it is not, or there is no store
+	kept       *lease    // of a refresh whose outcome could not be written: no other replica is to spend its refresh token
 }
 
 // snapshot is one immutable state of a grant. It is 128 bytes, which the allocator lays on two neighbouring cache lines: with a

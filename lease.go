@@ -70,11 +70,48 @@ func (l *lease) release(ctx context.Context) {
 	if l == nil {
 		return
 	}
-	l.cancel()
-	<-l.done // or a renewal could come after the release
+	l.stop()
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	_ = l.app.store.(Leaser).Release(ctx, l.key, l.app.replica)
+}
+
+// stop ends the renewals, and waits for one that is under way: it must not come after the release.
+func (l *lease) stop() {
+	if l == nil {
+		return
+	}
+	l.cancel()
+	<-l.done
+}
+
+// giveBack releases the lease, or keeps it while what the refresh brought is unwritten: another replica would refresh with the token
+// that was spent for it.
+func (g *grant) giveBack(ctx context.Context, held *lease) {
+	g.mu.Lock()
+	keep := g.unsaved != nil && held != nil
+	if keep {
+		g.kept, held = held, g.kept
+	}
+	g.mu.Unlock()
+	if keep {
+		held.stop() // another call's, of the same owner
+		return
+	}
+	held.release(ctx)
+}
+
+// settled releases a lease that was kept, now that everything is written.
+func (g *grant) settled(ctx context.Context) {
+	g.mu.Lock()
+	held := g.kept
+	if g.unsaved != nil {
+		held = nil
+	} else {
+		g.kept = nil
+	}
+	g.mu.Unlock()
+	held.release(ctx)
 }
 
 // errLeased means that another replica has been refreshing the grant for longer than a lease lasts.

@@ -109,7 +109,7 @@ func (g *grant) refreshOnce(ctx context.Context, q query) (azcore.AccessToken, e
 		if err != nil || served != nil {
 			return served.given(), err
 		}
-		defer held.release(context.WithoutCancel(ctx))
+		defer g.giveBack(context.WithoutCancel(ctx), held)
 		if err := g.reread(ctx); err != nil {
 			return azcore.AccessToken{}, err
 		}

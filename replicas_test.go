@@ -2,6 +2,7 @@ package authcode_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -30,6 +31,7 @@ type testStore struct {
 	}
 	down       atomic.Bool  // nothing is answered
 	readOnly   atomic.Bool  // nothing is written
+	noSwaps    atomic.Bool  // records are not written, leases are
 	loseAnswer atomic.Int64 // so many writes are done and answered with an error
 	onSwap     atomic.Pointer[func(key, oldVersion, newVersion string)]
 
@@ -72,8 +74,8 @@ func (s *testStore) Get(ctx context.Context, key string) ([]byte, string, bool, 
 }
 
 func (s *testStore) Swap(ctx context.Context, key, oldVersion, newVersion string, data []byte, ttl time.Duration) (bool, error) {
-	if err := s.begin("swap", true); err != nil {
-		return false, err
+	if err := s.begin("swap", true); err != nil || s.noSwaps.Load() {
+		return false, cmp.Or(err, errStoreDown)
 	}
 	if hook := s.onSwap.Load(); hook != nil {
 		(*hook)(key, oldVersion, newVersion)
@@ -308,6 +310,27 @@ func TestALeaseThatFaulted(t *testing.T) {
 		e.signIn(app, alice, graphScope)
 		expire()
 		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+	})
+}
+
+// TestTheLeaseIsKeptWhileTheOutcomeIsUnwritten: another replica would spend the refresh token a second time, and lose the family.
+func TestTheLeaseIsKeptWhileTheOutcomeIsUnwritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		first, second := e.replica(store), e.replica(store)
+		e.signIn(first, alice, graphScope)
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		store.noSwaps.Store(true)
+		want := mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope))
+		time.AfterFunc(8*time.Second, func() { store.noSwaps.Store(false) })
+		if got := mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope)); got.Token != want.Token {
+			t.Error("the other replica has another token")
+		}
+		e.wantRequests(1, 1)
+		expire()
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope)) // the lease was given back in the end
+		e.wantRequests(1, 2)
 	})
 }
 

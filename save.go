@@ -11,7 +11,7 @@ import (
 const (
 	saveTries    = 8 // swaps that somebody else won, in a row
 	shortBacklog = 100 * time.Millisecond
-	longBacklog  = 5 * time.Second
+	longBacklog  = time.Second
 )
 
 // unsaved is what the store must still be told of a grant.
