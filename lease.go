@@ -86,10 +86,10 @@ func (l *lease) stop() {
 }
 
 // giveBack releases the lease, or keeps it while what the refresh brought is unwritten: another replica would refresh with the token
-// that was spent for it.
+// that was spent for it. At Entra it may, and need not wait.
 func (g *grant) giveBack(ctx context.Context, held *lease) {
 	g.mu.Lock()
-	keep := g.unsaved != nil && held != nil
+	keep := g.unsaved != nil && held != nil && g.app.site.own != nil
 	if keep {
 		g.kept, held = held, g.kept
 	}

@@ -187,6 +187,15 @@ func (e *entra) replica(store authcode.Store) *authcode.App {
 	return e.newApp(&authcode.AppOptions{Sealer: testSealer(e.tb, 1), Store: store})
 }
 
+// ownReplica is the same at a server of one's own, which may rotate strictly.
+func (e *entra) ownReplica(store authcode.Store) *authcode.App {
+	e.tb.Helper()
+	base := e.URL() + "/" + e.tenant.ID
+	return e.newApp(&authcode.AppOptions{Sealer: testSealer(e.tb, 1), Store: store, Endpoints: &authcode.Endpoints{
+		Authorize: base + "/oauth2/v2.0/authorize", Token: base + "/oauth2/v2.0/token", Issuer: base + "/v2.0", JWKS: base + "/discovery/v2.0/keys",
+	}})
+}
+
 // aliceID is her account's.
 func (e *entra) aliceID() string { return e.Directory().User("alice").HomeAccountID() }
 
@@ -279,13 +288,7 @@ func (faultyLeases) Lease(context.Context, string, string, time.Duration) (bool,
 func TestALeaseThatFaulted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
-		own := func(store authcode.Store) *authcode.App {
-			base := e.URL() + "/" + e.tenant.ID
-			return e.newApp(&authcode.AppOptions{Sealer: testSealer(t, 1), Store: store, Endpoints: &authcode.Endpoints{
-				Authorize: base + "/oauth2/v2.0/authorize", Token: base + "/oauth2/v2.0/token", Issuer: base + "/v2.0", JWKS: base + "/discovery/v2.0/keys",
-			}})
-		}
-		first, second := own(store), own(faultyLeases{store})
+		first, second := e.ownReplica(store), e.ownReplica(faultyLeases{store})
 		account, err := e.signIn(first, alice, graphScope, "offline_access").Account(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -317,8 +320,8 @@ func TestALeaseThatFaulted(t *testing.T) {
 func TestTheLeaseIsKeptWhileTheOutcomeIsUnwritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
-		first, second := e.replica(store), e.replica(store)
-		e.signIn(first, alice, graphScope)
+		first, second := e.ownReplica(store), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
 		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
 		expire()
 		store.noSwaps.Store(true)
