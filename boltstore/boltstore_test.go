@@ -139,26 +139,14 @@ func TestValuesOfSomethingElse(t *testing.T) {
 
 // TestADamagedFileGivesErrors spoils one page of a file after the other: errors, and no panic.
 func TestADamagedFileGivesErrors(t *testing.T) {
-	path := newPath(t)
-	store := open(t, path)
-	for i := range 200 {
-		if swapped, err := store.Swap(t.Context(), fmt.Sprint("key", i), "", "v1", make([]byte, 100), time.Hour); !swapped || err != nil {
-			t.Fatal(swapped, err)
-		}
-	}
-	if err := store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, failures := os.Getpagesize(), 0
+	path, whole := fileWithPages(t)
 	const firstPages = 2 // tell a bbolt file, and have checksums
+	failures := 0
+	page := os.Getpagesize()
 	for start := firstPages * page; start < len(whole); start += page {
-		for _, spoil := range []byte{0x00, 0xa5, 0xff} {
+		for _, b := range []byte{0x00, 0xa5, 0xff} {
 			spoilt := bytes.Clone(whole)
-			copy(spoilt[start:], bytes.Repeat([]byte{spoil}, page))
+			copy(spoilt[start:], bytes.Repeat([]byte{b}, page))
 			if err := os.WriteFile(path, spoilt, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -170,6 +158,49 @@ func TestADamagedFileGivesErrors(t *testing.T) {
 	if failures == 0 {
 		t.Error("nothing that was spoilt made an error")
 	}
+}
+
+// TestAPageThatIsNotThereGivesAnError has pages that name others beyond the file's end, where reading faults.
+func TestAPageThatIsNotThereGivesAnError(t *testing.T) {
+	path, whole := fileWithPages(t)
+	const flags, branch, firstChild = 8, 1, 16 + 8
+	branches := 0
+	for start := 0; start < len(whole); start += os.Getpagesize() {
+		if whole[start+flags] != branch {
+			continue
+		}
+		branches++
+		copy(whole[start+firstChild:], []byte{0xff, 0xff, 0xff, 0x3f})
+	}
+	if branches == 0 {
+		t.Fatal("the file has no branch page")
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, found, err := open(t, path).Get(t.Context(), "key0"); found || err == nil {
+		t.Errorf("Get = %t, %v", found, err)
+	}
+}
+
+// fileWithPages gives a file with 200 records and its content.
+func fileWithPages(t *testing.T) (path string, content []byte) {
+	t.Helper()
+	path = newPath(t)
+	store := open(t, path)
+	for i := range 200 {
+		if swapped, err := store.Swap(t.Context(), fmt.Sprint("key", i), "", "v1", make([]byte, 100), time.Hour); !swapped || err != nil {
+			t.Fatal(swapped, err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, content
 }
 
 // useAll opens a file and uses every method.

@@ -133,6 +133,14 @@ var brokenStores = []brokenStore{
 			return b.full.Lease(ctx, key, owner, ttl)
 		}
 	})},
+	{name: "a Swap gives the lease its time", fails: "record and lease end each in its time", open: breakIt(func(b *broken) {
+		b.swap = func(ctx context.Context, key, oldVersion, newVersion string, data []byte, ttl time.Duration) (bool, error) {
+			if granted, _ := b.full.Lease(ctx, key, "alice", ttl); granted && ttl == long {
+				_ = b.releaseAll(ctx, key) // nobody's, but for this check a long one is no matter
+			}
+			return b.full.Swap(ctx, key, oldVersion, newVersion, data, ttl)
+		}
+	})},
 
 	// leases
 	{name: "leases to all", fails: "a lease has one owner", open: breakIt(func(b *broken) {

@@ -68,8 +68,10 @@ var timeChecks = []check{
 		s.wantLease(leaser, false, longer, "bob", long)
 	}},
 	{"record and lease end each in its time", func(s *subject) {
-		leaser, record, lease, released := s.leaser(), newKey(), newKey(), newKey()
+		leaser, record, lease, released, leased := s.leaser(), newKey(), newKey(), newKey(), newKey()
 		began := time.Now()
+		s.wantLease(leaser, true, leased, "alice", long)
+		s.put(leased, "v1", "one", short)
 		s.put(record, "v1", "one", short)
 		s.wantLease(leaser, true, record, "alice", long)
 		s.put(released, "v1", "one", short)
@@ -78,9 +80,11 @@ var timeChecks = []check{
 		s.wantLease(leaser, true, lease, "alice", short)
 		s.put(lease, "v1", "one", long)
 		s.wantEnd(began, "the record under a lease", func() bool { _, found := s.get(record); return found })
+		s.wantEnd(began, "the record written under a lease", func() bool { _, found := s.get(leased); return found })
 		s.wantEnd(began, "the record after a lease", func() bool { _, found := s.get(released); return found })
 		s.wantEnd(began, "the lease on a record", func() bool { return !s.lease(leaser, lease, "bob", long) })
 		s.wantLease(leaser, false, record, "bob", long)
+		s.wantLease(leaser, false, leased, "bob", long)
 		s.put(record, "v2", "two", long) // under the lease of a key whose record ended
 		s.wantRecord(record, "two", "v2")
 		s.wantRecord(lease, "one", "v1")
