@@ -28,10 +28,11 @@ func StartRedis(arguments ...string) (*Redis, error) {
 
 func startRedis(password string, arguments ...string) (*Redis, error) {
 	program, err := find("redis-server", "redis-server")
+	if valkey, absent := find("valkey-server", "valkey-server"); err != nil && absent == nil {
+		program, err = valkey, nil
+	}
 	if err != nil {
-		if program, err = find("valkey-server", "redis-server"); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	return onFreePort(func(port int) (*Redis, error) {
 		directory, err := newDirectory(nil)
