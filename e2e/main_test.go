@@ -2,13 +2,23 @@ package e2e
 
 import (
 	"flag"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-// update rewrites what documents show of a run: with -run TestClients the tables of docs/clients.md, with -run Screenshots the
-// pictures in docs/images.
-var update = flag.Bool("update", false, "write what was observed into the documents")
+var (
+	// long runs the fleet, chaos and outage tests at full length.
+	long = flag.Bool("long", false, "run the fleet, chaos and outage tests at full length")
+	// update rewrites what documents show of a run: with -run TestClients the tables of docs/clients.md, with -run Screenshots the
+	// pictures in docs/images.
+	update = flag.Bool("update", false, "write what was observed into the documents")
+)
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(workerVariable) != "" {
+		os.Exit(workerMain())
+	}
+	goleak.VerifyTestMain(m)
+}
