@@ -11,5 +11,8 @@
 // The stores are tested on redis-server and PostgreSQL, as the system's packages have them: what their clients saw must have an
 // order in which one caller at a time would have seen it.
 //
+// The fleet, chaos and outage tests run this test binary as many processes that share a store, and kill and stop them, the store and
+// the connections between them. With -long they do it at full length; -seed repeats what a chaos test did, as far as timing allows.
+//
 // Nothing imports this module and it is never tagged: what it requires reaches no user of authcode.
 package e2e
