@@ -25,6 +25,7 @@ type chaosCrew struct {
 	mu       sync.Mutex
 	signedIn map[string]time.Time // zero: a sign-in is due
 	windows  map[string]int       // losses in the window, by what befell the replica
+	again    int                  // users whom a replica without the store asked to sign in a second time
 	working  sync.WaitGroup
 }
 
@@ -67,6 +68,10 @@ func (c *chaosCrew) lost(worker string, d callDone) {
 	defer c.mu.Unlock()
 	since := c.signedIn[d.User]
 	if since.IsZero() || d.Began.Before(since.Add(settled)) {
+		return
+	}
+	if !c.provider.refusedSince(d.User, since) && c.chaos.befell(worker, d.Began, time.Now()) != "" {
+		c.again++ // it cannot know of the sign-in
 		return
 	}
 	c.signedIn[d.User] = time.Time{}
@@ -112,16 +117,26 @@ func (c *chaos) window(p *provider, user string, since time.Time) string {
 	return ""
 }
 
-// befell says what happened to a replica, or to everybody, between two times.
+// refusedSince reports whether the server refused a refresh token of the user's.
+func (p *provider) refusedSince(user string, since time.Time) bool {
+	return slices.ContainsFunc(p.refreshes(since), func(x tokenPOST) bool { return x.user == user && x.code != "" })
+}
+
+// befell says what happened to a replica between two times: its own end before what befell everybody.
 func (c *chaos) befell(worker string, from, to time.Time) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, t := range slices.Backward(c.troubles) {
-		if (t.worker == "" || t.worker == worker) && t.from.Before(to) && (t.to.IsZero() || t.to.After(from)) {
+	what := ""
+	for _, t := range c.troubles {
+		if t.worker != "" && t.worker != worker || !t.from.Before(to) || !t.to.IsZero() && t.to.Before(from) {
+			continue
+		}
+		if t.what == "killed" || t.what == "stopped" {
 			return t.what
 		}
+		what = t.what
 	}
-	return ""
+	return what
 }
 
 // lately is the newest trouble, for people.
@@ -203,8 +218,8 @@ func (c *chaos) report(rounds int) {
 		for _, n := range crew.windows {
 			lost += n
 		}
-		fmt.Fprintf(&b, "a server that %s: %d refreshes, %d grants lost between its answer and the write %v\n",
-			name, len(crew.provider.refreshes(time.Time{})), lost, crew.windows)
+		fmt.Fprintf(&b, "a server that %s: %d refreshes, %d grants lost between its answer and the write %v, %d users asked twice\n",
+			name, len(crew.provider.refreshes(time.Time{})), lost, crew.windows, crew.again)
 	}
 	c.t.Log(b.String())
 }
