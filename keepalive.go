@@ -104,7 +104,7 @@ func (s *snapshot) isDue(now time.Time, age time.Duration) bool {
 // used meanwhile is left alone.
 func (a *App) keepOneAlive(ctx context.Context, accountID string) {
 	g := &a.registry.find(a, accountID).grant
-	if g.loaded(ctx, g.anyQuery()) == nil {
+	if g.loaded(ctx, g.anyQuery()) == nil && g.current.Load() != nil {
 		_, _ = g.refreshed(ctx, g.anyQuery()) // OnEvent is told
 	}
 }

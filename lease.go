@@ -137,8 +137,9 @@ func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *le
 		if err := sleep(ctx, poll/2+rand.N(poll/2+1)); err != nil {
 			return nil, nil, err
 		}
+		before := g.sight()
 		if stored, err := g.app.readKey(ctx, key); err == nil {
-			g.reconcile(stored)
+			g.reconcile(before, stored)
 		}
 		if token, ok := g.current.Load().since(had, q, time.Now()); ok {
 			return nil, token, nil

@@ -23,7 +23,7 @@ func (g *grant) load(ctx context.Context, q query) error {
 	if g.current.Load() != nil { // a sign-in came first
 		return nil
 	}
-	accountID := g.account()
+	accountID, before := g.account(), g.sight()
 	if g.app.backlog.isRemoved(g.app.recordKey(accountID)) {
 		return nil
 	}
@@ -41,7 +41,7 @@ func (g *grant) load(ctx context.Context, q query) error {
 		required.cause, required.why = nil, "the stored record "+g.app.recordKey(accountID)+" is another account's"
 		return required
 	}
-	g.reconcile(stored)
+	g.take(before, stored)
 	g.app.registry.keep(g.app, accountID)
 	return nil
 }
@@ -49,10 +49,11 @@ func (g *grant) load(ctx context.Context, q query) error {
 // reread looks at the record before it is refreshed from. While the store is down Entra's refresh tokens, which stay good when they
 // are used twice, are used on; those of a server of one's own may be good once, and another replica may have used ours.
 func (g *grant) reread(ctx context.Context) error {
+	before := g.sight()
 	stored, err := g.app.readRecord(ctx, g.account())
 	switch {
 	case err == nil:
-		g.reconcile(stored)
+		g.reconcile(before, stored)
 		return nil
 	case g.isUnsaved(), g.app.site.own == nil:
 		return nil
@@ -68,12 +69,13 @@ func (g *grant) lookBehind(ctx context.Context) {
 			if s == nil || time.Since(processStart) < s.look { // the turn before this one looked
 				return outcome{}, nil
 			}
+			before := g.sight()
 			stored, err := g.app.readRecord(ctx, g.account())
 			if err != nil {
 				g.lookLater()
 				return outcome{}, err
 			}
-			g.reconcile(stored)
+			g.reconcile(before, stored)
 			return outcome{}, nil
 		})
 	})
@@ -96,9 +98,10 @@ func (g *grant) reloaded(ctx context.Context, s *snapshot) bool {
 	}
 	_, err := g.turns.Do(ctx, turnKey{kind: turnReload}, func(ctx context.Context) (outcome, error) {
 		return inFlight(ctx, g.app, func(ctx context.Context) (outcome, error) {
+			before := g.sight()
 			stored, err := g.app.readRecord(ctx, g.account())
 			if err == nil {
-				g.reconcile(stored)
+				g.reconcile(before, stored)
 			}
 			return outcome{}, err
 		})

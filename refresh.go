@@ -234,11 +234,12 @@ func (g *grant) refused(ctx context.Context, held *holding, generation uint64, q
 // believe marks the grant, if the refresh token that was refused is still the newest anybody has.
 func (g *grant) believe(ctx context.Context, held *holding, generation uint64, q query, server *AuthenticationFailedError) error {
 	if g.app.store != nil {
+		before := g.sight()
 		stored, err := g.app.readRecord(ctx, held.account.ID)
 		if err != nil {
 			return err
 		}
-		g.reconcile(stored)
+		g.reconcile(before, stored)
 	}
 	now, _ := g.state()
 	if now == nil || now.refreshToken != held.refreshToken || !g.markDead(generation, server) {

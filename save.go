@@ -158,20 +158,49 @@ func (g *grant) adoptLocked(stored *snapshot) {
 	g.publish(stored, time.Now())
 }
 
+// sighting is what the grant was when a reading of the store began. What was read says nothing of a grant that was written, dropped
+// or signed in to since.
+type sighting struct {
+	generation uint64
+	version    string
+}
+
+func (g *grant) sight() sighting {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sightLocked()
+}
+
+func (g *grant) sightLocked() sighting {
+	seen := sighting{generation: g.generation}
+	if now := g.current.Load(); now != nil {
+		seen.version = now.version
+	}
+	return seen
+}
+
 // reconcile compares with what is stored: it is adopted if it is not what we have, and if it is gone so is ours. What we have not
-// written yet is left for save to decide.
-func (g *grant) reconcile(stored *snapshot) {
+// written yet is left for save to decide, and a grant that was dropped is not brought back: that is load's.
+func (g *grant) reconcile(before sighting, stored *snapshot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.current.Load()
 	switch {
-	case g.unsaved != nil:
-	case stored == nil && now != nil:
-		g.dropLocked()
+	case now == nil || g.sightLocked() != before:
+	case g.unsaved != nil || stored != nil && now.version == stored.version:
+		g.publish(&snapshot{first: now.first, holding: now.holding}, time.Now()) // looked at
 	case stored == nil:
-	case now != nil && now.version == stored.version:
-		g.publish(&snapshot{first: now.first, holding: now.holding}, time.Now())
+		g.dropLocked()
 	default:
+		g.adoptLocked(stored)
+	}
+}
+
+// take is reconcile for a grant that is not in memory.
+func (g *grant) take(before sighting, stored *snapshot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current.Load() == nil && g.sightLocked() == before {
 		g.adoptLocked(stored)
 	}
 }
