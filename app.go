@@ -256,13 +256,11 @@ func (a *App) Forget(ctx context.Context, accountID string) error {
 	if a.isClosed() {
 		return ErrClosed
 	}
-	a.registry.forget(accountID)
 	var err error
-	if a.store != nil {
-		key := a.recordKey(accountID)
-		if err = a.deleteRecord(ctx, key); err != nil {
-			a.backlog.remove(a, key)
-		}
+	if a.store == nil {
+		a.registry.forget(accountID)
+	} else {
+		err = a.backlog.forget(ctx, a, a.recordKey(accountID), func() { a.registry.forget(accountID) })
 	}
 	a.emit(ctx, Event{Kind: EventForget, Err: err, TenantID: a.tenants.home}, accountID)
 	return err

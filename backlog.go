@@ -12,7 +12,7 @@ type backlog struct {
 	mu       sync.Mutex
 	grants   map[*grant]struct{}
 	removals map[string]struct{}
-	removing sync.Mutex    // held while records are removed: a sign-in waits for it
+	removing sync.RWMutex  // read-held while records are removed: a sign-in waits for them
 	working  chan struct{} // closed when the worker ends; nil: there is none
 }
 
@@ -28,12 +28,7 @@ func (b *backlog) add(a *App, g *grant) {
 
 // remove queues the removal of a record.
 func (b *backlog) remove(a *App, key string) {
-	b.enter(a, func() {
-		if b.removals == nil {
-			b.removals = make(map[string]struct{})
-		}
-		b.removals[key] = struct{}{}
-	})
+	b.enter(a, func() { b.markLocked(key) })
 }
 
 func (b *backlog) enter(a *App, put func()) {
@@ -44,6 +39,41 @@ func (b *backlog) enter(a *App, put func()) {
 		b.working = make(chan struct{})
 		go b.work(a, b.working)
 	}
+}
+
+// forget removes a record now, or as soon as the store can be told. drop lets go of the grant in between: until the record is gone
+// nobody reads it.
+func (b *backlog) forget(ctx context.Context, a *App, key string, drop func()) error {
+	b.removing.RLock()
+	defer b.removing.RUnlock()
+	b.mark(key)
+	drop()
+	err := a.deleteRecord(ctx, key)
+	if err != nil {
+		b.enter(a, func() {}) // unless a sign-in has taken it back meanwhile
+		return err
+	}
+	b.unmark(key)
+	return nil
+}
+
+func (b *backlog) mark(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.markLocked(key)
+}
+
+func (b *backlog) markLocked(key string) {
+	if b.removals == nil {
+		b.removals = make(map[string]struct{})
+	}
+	b.removals[key] = struct{}{}
+}
+
+func (b *backlog) unmark(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.removals, key)
 }
 
 // isRemoved reports whether the record is only there because the store could not be told.
@@ -124,17 +154,15 @@ func (b *backlog) flush(ctx context.Context, a *App) bool {
 }
 
 func (b *backlog) removeNow(ctx context.Context, a *App, key string) error {
-	b.removing.Lock()
-	defer b.removing.Unlock()
+	b.removing.RLock()
+	defer b.removing.RUnlock()
 	if !b.isRemoved(key) { // taken back
 		return nil
 	}
 	if err := a.deleteRecord(ctx, key); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.removals, key)
+	b.unmark(key)
 	return nil
 }
 

@@ -75,6 +75,7 @@ func (g *grant) trySave(ctx context.Context) error {
 		}
 		swapped, err := g.app.writeRecord(ctx, key, u.base, u.version, s)
 		if err != nil {
+			g.disown(key) // it may be there all the same
 			return err
 		}
 		var stored *snapshot
@@ -89,13 +90,24 @@ func (g *grant) trySave(ctx context.Context) error {
 		case !swapped:
 			g.lostSwap(u, stored)
 		case !g.saved(u):
-			return g.app.deleteRecord(ctx, key)
+			g.disown(key)
+			return g.app.backlog.removeNow(ctx, g.app, key)
 		}
 	}
 	if !g.isUnsaved() {
 		return nil
 	}
 	return unavailable("writing a grant", errContended)
+}
+
+// disown has the record removed if the account was forgotten while it was written. It holds mu, so that the next sign-in comes after
+// it and takes the removal back.
+func (g *grant) disown(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current.Load() == nil && !g.app.refusesTokens() {
+		g.app.backlog.remove(g.app, key)
+	}
 }
 
 // saved notes the version that is stored now. It reports false where it must not be: the account was forgotten meanwhile.
@@ -105,10 +117,12 @@ func (g *grant) saved(u *unsaved) bool {
 	now := g.current.Load()
 	switch {
 	case now == nil:
-		return g.app.isClosed() // then it left memory and nothing else
+		return g.app.refusesTokens() // then Close has dropped it from memory alone
+	case g.unsaved == nil: // another attempt at the same write has noted it
+		return true
 	case g.unsaved == u:
 		g.unsaved = nil
-	case g.unsaved != nil: // there is something newer to write already, on top of this
+	default: // there is something newer to write already, on top of this
 		g.unsaved = g.unsaved.on(u.version)
 	}
 	held := *now.holding
