@@ -81,7 +81,7 @@ func (g *grant) trySave(ctx context.Context) error {
 		var stored *snapshot
 		if !swapped {
 			stored, err = g.app.readKey(ctx, key)
-			if _, broken := errors.AsType[*brokenRecordError](err); err != nil && !broken {
+			if _, broken := errors.AsType[*brokenRecordError](err); err != nil && !broken && (stored == nil || !u.signIn) {
 				return err
 			}
 			swapped = stored != nil && stored.version == u.version

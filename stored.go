@@ -62,7 +62,7 @@ func unavailable(doing string, cause error) error {
 }
 
 // readRecord gives the snapshot that is stored for an account, nil where there is none. A record that is there and cannot be
-// read is a *brokenRecordError, and the snapshot has nothing but its version.
+// opened is an error, a *brokenRecordError if it is the record's fault, beside a snapshot that has nothing but its version.
 func (a *App) readRecord(ctx context.Context, accountID string) (*snapshot, error) {
 	return a.readKey(ctx, a.recordKey(accountID))
 }
@@ -77,19 +77,17 @@ func (a *App) readKey(ctx context.Context, key string) (*snapshot, error) {
 	case !found:
 		return nil, nil
 	}
-	broken := func(cause error) (*snapshot, error) {
-		return &snapshot{holding: &holding{version: version}}, &brokenRecordError{key, cause}
-	}
+	sealed := &snapshot{holding: &holding{version: version}}
 	plain, err := a.sealer.DecryptWithContext(ctx, data, a.recordData(key))
 	switch {
 	case errors.Is(err, errBrokenSeal):
-		return broken(err)
+		return sealed, &brokenRecordError{key, err}
 	case err != nil: // a key that is missing here, or a key service that does not answer: not the record's fault
-		return nil, unavailable("opening the stored record "+key, err)
+		return sealed, unavailable("opening the stored record "+key, err)
 	}
 	s, err := a.decodeRecord(plain, time.Now())
 	if err != nil {
-		return broken(err)
+		return sealed, &brokenRecordError{key, err}
 	}
 	s.version = version
 	return s, nil
