@@ -28,13 +28,8 @@ func (g *grant) load(ctx context.Context, q query) error {
 		return nil
 	}
 	stored, err := g.app.readRecord(ctx, accountID)
-	if broken, ok := errors.AsType[*brokenRecordError](err); ok {
-		required := g.unknownAccount(q)
-		required.cause, required.why = nil, broken.Error()
-		return required
-	}
 	if err != nil || stored == nil {
-		return err
+		return g.mended(q, err)
 	}
 	if !sameAccount(stored.account.ID, accountID) { // the Sealer opened what was made for another key
 		required := g.unknownAccount(q)
@@ -46,9 +41,20 @@ func (g *grant) load(ctx context.Context, q query) error {
 	return nil
 }
 
+// mended makes a record that cannot be read what it means for the user: a sign-in, which replaces it.
+func (g *grant) mended(q query, err error) error {
+	broken, ok := errors.AsType[*brokenRecordError](err)
+	if !ok {
+		return err
+	}
+	required := g.unknownAccount(q)
+	required.cause, required.why = nil, broken.Error()
+	return required
+}
+
 // reread looks at the record before it is refreshed from. While the store is down Entra's refresh tokens, which stay good when they
 // are used twice, are used on; those of a server of one's own may be good once, and another replica may have used ours.
-func (g *grant) reread(ctx context.Context) error {
+func (g *grant) reread(ctx context.Context, q query) error {
 	before := g.sight()
 	stored, err := g.app.readRecord(ctx, g.account())
 	switch {
@@ -58,7 +64,7 @@ func (g *grant) reread(ctx context.Context) error {
 	case g.isUnsaved(), g.app.site.own == nil:
 		return nil
 	}
-	return err
+	return g.mended(q, err)
 }
 
 // lookBehind compares the grant with the store while nobody waits: a sign-out or a step-up on another replica is seen by then.

@@ -110,7 +110,7 @@ func (g *grant) refreshOnce(ctx context.Context, q query) (azcore.AccessToken, e
 			return served.given(), err
 		}
 		defer g.giveBack(context.WithoutCancel(ctx), held)
-		if err := g.reread(ctx); err != nil {
+		if err := g.reread(ctx, q); err != nil {
 			return azcore.AccessToken{}, err
 		}
 	}
@@ -236,10 +236,12 @@ func (g *grant) believe(ctx context.Context, held *holding, generation uint64, q
 	if g.app.store != nil {
 		before := g.sight()
 		stored, err := g.app.readRecord(ctx, held.account.ID)
-		if err != nil {
+		switch _, broken := errors.AsType[*brokenRecordError](err); {
+		case err == nil:
+			g.reconcile(before, stored)
+		case !broken: // of a broken one there is nothing newer to be had
 			return err
 		}
-		g.reconcile(before, stored)
 	}
 	now, _ := g.state()
 	if now == nil || now.refreshToken != held.refreshToken || !g.markDead(generation, server) {
