@@ -34,7 +34,7 @@ type grant struct {
 	accountID  string    // whose grant it is; "" until a plain credential's answer says so
 	code       *heldCode // not redeemed yet; nil in Apps
 	drops      uint64    // counts removals
-	generation uint64    // counts redemptions and removals: a refresh that began before one is outranked
+	generation uint64    // counts redemptions, removals and adoptions: a refresh that began before one is outranked
 	unsaved    *unsaved  // the snapshot is newer than the store's record; nil: it is not, or there is no store
 	kept       *lease    // of a refresh whose outcome could not be written: no other replica is to spend its refresh token
 }

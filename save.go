@@ -30,7 +30,8 @@ func (g *grant) owe(u unsaved) {
 		return
 	}
 	if before := g.unsaved; before != nil {
-		u.base, u.mine, u.signIn = before.base, before.mine, u.signIn || before.signIn
+		u.base, u.mine = before.base, before.mine
+		u.signIn = u.signIn || before.signIn && g.current.Load().mark == nil // one that died outranks nobody
 	}
 	u.version = newRandom()
 	u.mine = append(slices.Clone(u.mine), u.version)
@@ -169,6 +170,7 @@ func (g *grant) adoptLocked(stored *snapshot) {
 		return
 	}
 	g.accountID = stored.account.ID
+	g.generation++ // a refresh under way began from what this replaces
 	g.publish(stored, time.Now())
 }
 
