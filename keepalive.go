@@ -72,9 +72,7 @@ func (a *App) isMyRound(ctx context.Context, round time.Duration) bool {
 	if !ok {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	granted, err := leaser.Lease(ctx, keepAliveKind+a.grantPrefix(), a.replica, round/2)
+	granted, err := a.askLease(ctx, leaser, keepAliveKind+a.grantPrefix(), round/2)
 	return err != nil || granted
 }
 

@@ -31,9 +31,7 @@ func (a *App) tryLease(ctx context.Context, key string) (held *lease, granted bo
 	if !ok {
 		return nil, true, nil
 	}
-	asking, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	granted, err := leaser.Lease(asking, key, a.replica, leaseTime)
+	granted, err := a.askLease(ctx, leaser, key, leaseTime)
 	switch {
 	case err != nil && a.site.own == nil:
 		return nil, true, nil
@@ -41,6 +39,13 @@ func (a *App) tryLease(ctx context.Context, key string) (held *lease, granted bo
 		return nil, false, err
 	}
 	return a.renewLease(ctx, leaser, key), true, nil
+}
+
+func (a *App) askLease(ctx context.Context, leaser Leaser, key string, most time.Duration) (granted bool, err error) {
+	defer contain("leasing a grant", &err)
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	return leaser.Lease(ctx, key, a.replica, most)
 }
 
 // renewLease holds on to the lease until it is released. A renewal that is refused changes nothing: the request is under way.
@@ -54,9 +59,7 @@ func (a *App) renewLease(ctx context.Context, leaser Leaser, key string) *lease 
 		for {
 			select {
 			case <-ticker.C:
-				renewing, cancel := context.WithTimeout(ctx, storeTime)
-				_, _ = leaser.Lease(renewing, key, a.replica, leaseTime)
-				cancel()
+				_, _ = a.askLease(ctx, leaser, key, leaseTime)
 			case <-ctx.Done():
 				return
 			}
@@ -71,6 +74,8 @@ func (l *lease) release(ctx context.Context) {
 		return
 	}
 	l.stop()
+	var err error
+	defer contain("releasing a lease", &err)
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	_ = l.app.store.(Leaser).Release(ctx, l.key, l.app.replica)

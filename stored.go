@@ -61,13 +61,22 @@ func unavailable(doing string, cause error) error {
 	return fmt.Errorf("%w: %s failed: %w", ErrStoreUnavailable, doing, cause)
 }
 
+// contain makes a panic of the caller's Store or Sealer a fault of theirs: it must not take down the process from a goroutine of ours.
+// Its value is not printed, since it may hold a secret.
+func contain(doing string, err *error) {
+	if p := recover(); p != nil {
+		*err = unavailable(doing, fmt.Errorf("a panic (%T)", p))
+	}
+}
+
 // readRecord gives the snapshot that is stored for an account, nil where there is none. A record that is there and cannot be
 // opened is an error, a *brokenRecordError if it is the record's fault, beside a snapshot that has nothing but its version.
 func (a *App) readRecord(ctx context.Context, accountID string) (*snapshot, error) {
 	return a.readKey(ctx, a.recordKey(accountID))
 }
 
-func (a *App) readKey(ctx context.Context, key string) (*snapshot, error) {
+func (a *App) readKey(ctx context.Context, key string) (s *snapshot, err error) {
+	defer contain("reading a grant", &err)
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	data, version, found, err := a.store.Get(ctx, key)
@@ -85,7 +94,7 @@ func (a *App) readKey(ctx context.Context, key string) (*snapshot, error) {
 	case err != nil: // a key that is missing here, or a key service that does not answer: not the record's fault
 		return sealed, unavailable("opening the stored record "+key, err)
 	}
-	s, err := a.decodeRecord(plain, time.Now())
+	s, err = a.decodeRecord(plain, time.Now())
 	if err != nil {
 		return sealed, &brokenRecordError{key, err}
 	}
@@ -95,6 +104,7 @@ func (a *App) readKey(ctx context.Context, key string) (*snapshot, error) {
 
 // writeRecord swaps a snapshot in. An error leaves open whether it was written; the same call again tells.
 func (a *App) writeRecord(ctx context.Context, key, oldVersion, newVersion string, s *snapshot) (swapped bool, err error) {
+	defer contain("writing a grant", &err)
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	sealed, err := a.sealer.EncryptWithContext(ctx, encodeRecord(s), a.recordData(key))
@@ -125,7 +135,8 @@ func (s *snapshot) recordTTL(now time.Time) time.Duration {
 	return max(last.Sub(now), leastLifetime)
 }
 
-func (a *App) deleteRecord(ctx context.Context, key string) error {
+func (a *App) deleteRecord(ctx context.Context, key string) (err error) {
+	defer contain("removing a grant", &err)
 	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
 	if err := a.store.Delete(ctx, key); err != nil {
