@@ -72,6 +72,14 @@ func (i identity) sameUser(other identity) bool {
 
 var homeAccountPattern = regexp.MustCompile(`^[0-9a-fA-F-]{36}\.[0-9a-fA-F-]{36}$`)
 
+// accountKey is the one way to write an account ID for those who look it up.
+func accountKey(accountID string) string {
+	if homeAccountPattern.MatchString(accountID) {
+		return strings.ToLower(accountID) // GUIDs have no case
+	}
+	return accountID
+}
+
 // sameAccount compares account IDs: Entra's are made of GUIDs, which have no case; a subject of another server has.
 func sameAccount(a, b string) bool {
 	return a == b || homeAccountPattern.MatchString(a) && strings.EqualFold(a, b)

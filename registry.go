@@ -38,6 +38,7 @@ func (r *registry) find(app *App, accountID string) *AuthorizationCodeCredential
 		}
 		return c
 	}
+	accountID = accountKey(accountID) // mostly it is found without
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.findLocked(app, accountID)
@@ -74,6 +75,7 @@ func (r *registry) wait(accountID string, c *AuthorizationCodeCredential) {
 // adopt gives the credential of an account that signed in, to stay. fill puts the grant into it, under the lock, so
 // that a Forget comes before or after both.
 func (r *registry) adopt(app *App, accountID string, fill func(*AuthorizationCodeCredential) error) (*AuthorizationCodeCredential, error) {
+	accountID = accountKey(accountID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.findLocked(app, accountID)
@@ -87,6 +89,7 @@ func (r *registry) adopt(app *App, accountID string, fill func(*AuthorizationCod
 
 // keep lets the credential of an account stay whose grant was read from the Store.
 func (r *registry) keep(app *App, accountID string) {
+	accountID = accountKey(accountID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c := r.findLocked(app, accountID); c.grant.current.Load() != nil {
@@ -126,6 +129,7 @@ func (r *registry) makeRoom(except string) {
 // forget drops an account's grant. Whoever holds its credential keeps it, without a grant, and a new sign-in revives
 // it.
 func (r *registry) forget(accountID string) {
+	accountID = accountKey(accountID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.known[accountID]

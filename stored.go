@@ -31,9 +31,7 @@ func (a *App) grantPrefix() string {
 
 // recordKey is where the record of an account is. It is a hash: a dump of the store names no user.
 func (a *App) recordKey(accountID string) string {
-	if homeAccountPattern.MatchString(accountID) {
-		accountID = strings.ToLower(accountID) // GUIDs have no case
-	}
+	accountID = accountKey(accountID)
 	sum := sha256.Sum256([]byte(strings.Join([]string{grantKind, a.site.endpointsOf(a.tenants.home).Token, a.clientID, accountID}, "\x00")))
 	return a.grantPrefix() + base64.RawURLEncoding.EncodeToString(sum[:])
 }
