@@ -127,14 +127,24 @@ func (b *backlog) isDone() bool {
 	return true
 }
 
-// flush goes through the backlog once. It gives up at the first fault: a store that is down is not asked a thousand times.
+// flush goes through the backlog once. It gives up at the first fault: a store that is down is not asked a thousand times. A removal
+// that fails holds up no grant, and the order is another each time, so that one record's fault holds up none for long.
 func (b *backlog) flush(ctx context.Context, a *App) bool {
 	grants, removals := b.contents()
+	removed := b.removeAll(ctx, a, removals)
+	return b.saveAll(ctx, a, grants) && removed
+}
+
+func (b *backlog) removeAll(ctx context.Context, a *App, removals []string) bool {
 	for _, key := range removals {
 		if err := b.removeNow(ctx, a, key); err != nil {
 			return false
 		}
 	}
+	return true
+}
+
+func (b *backlog) saveAll(ctx context.Context, a *App, grants []*grant) bool {
 	for _, g := range grants {
 		began := time.Now()
 		err := g.trySave(ctx)
