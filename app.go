@@ -300,7 +300,16 @@ func (a *App) drain() {
 	ctx, cancel := context.WithTimeout(a.flying, drainWait)
 	defer cancel()
 	a.lifespan.wait(drainWait)
-	a.backlog.drain(ctx, a)
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		a.backlog.drain(ctx, a)
+	}()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		waitAtMost(drained, closeWait) // for a Store or Sealer that does not heed its context, no longer
+	}
 }
 
 // refusesTokens reports whether what a request brings is dropped: the App is closed, and there is nowhere to keep it.

@@ -199,7 +199,7 @@ func (b *backlog) drain(ctx context.Context, a *App) {
 		case <-ctx.Done():
 		}
 	}
-	for pause := shortBacklog; !b.flush(ctx, a); pause = min(2*pause, longBacklog) {
+	for pause := shortBacklog; ctx.Err() == nil && !b.flush(ctx, a); pause = min(2*pause, longBacklog) {
 		if sleep(ctx, pause) != nil {
 			return
 		}

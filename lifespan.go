@@ -53,11 +53,15 @@ func (l *lifespan) end() bool {
 }
 
 func (l *lifespan) wait(most time.Duration) {
+	waitAtMost(l.landed, most) // a Transporter may not heed its context
+}
+
+func waitAtMost(done <-chan struct{}, most time.Duration) {
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
-	case <-l.landed:
-	case <-timer.C: // a Transporter that does not heed its context
+	case <-done:
+	case <-timer.C:
 	}
 }
 
