@@ -1576,7 +1576,7 @@ func TestThreatsCredentialBeforeSignIn(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d credentials of one account", n)
 	}
-	for _, accountID := range []string{"", " ", strings.Repeat("x", 1<<20), "a\r\nb", "\xff", "../" + account, strings.ToUpper(account)} {
+	for _, accountID := range []string{"", " ", strings.Repeat("x", 1<<20), "a\r\nb", "\xff", "../" + account} {
 		_, err := app.Credential(accountID).GetToken(t.Context(), tokenFor(graphScope))
 		if !errors.Is(err, authcode.ErrUnknownAccount) {
 			t.Errorf("account %.20q: %v", accountID, err)
