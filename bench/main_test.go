@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/authcode-go/authcode/internal/testserver"
 )
 
 // serverVariable makes the test binary the token server of BenchmarkRedeem: in a process of its own, so that what the server
@@ -18,5 +20,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	testserver.StopAll()
+	os.Exit(code)
 }
