@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
@@ -63,13 +64,22 @@ func flushedRedis(tb testing.TB, start func() (*testserver.Redis, error)) *tests
 const storeCallers = 16
 
 func newRedisStore(tb testing.TB, server *testserver.Redis) fullStore {
-	client := redis.NewClient(&redis.Options{Addr: server.Address, Password: server.Password, PoolSize: 2 * storeCallers})
+	return newRedisStoreOf(tb, server, &redis.Options{})
+}
+
+func newRedisStoreOf(tb testing.TB, server *testserver.Redis, options *redis.Options) fullStore {
+	options.Addr, options.Password, options.PoolSize = server.Address, server.Password, 2*storeCallers
+	client := redis.NewClient(options)
 	tb.Cleanup(func() { _ = client.Close() })
 	return redisstore.New(client, nil)
 }
 
 func newPostgresStore(tb testing.TB, settings string) fullStore {
-	pool := newPool(tb, settings)
+	return newPostgresStoreOf(tb, newPool(tb, settings, nil))
+}
+
+func newPostgresStoreOf(tb testing.TB, pool *pgxpool.Pool) fullStore {
+	tb.Helper()
 	store, err := pgstore.New(pool, nil)
 	if err == nil {
 		err = store.Migrate(tb.Context())
@@ -83,11 +93,19 @@ func newPostgresStore(tb testing.TB, settings string) fullStore {
 	return store
 }
 
-func newPool(tb testing.TB, settings string) *pgxpool.Pool {
+// newPool has as many connections as there are callers. dial may be nil.
+func newPool(tb testing.TB, settings string, dial pgconn.DialFunc) *pgxpool.Pool {
 	tb.Helper()
 	server, err := postgresServer()
 	testserver.Need(tb, err)
-	pool, err := pgxpool.New(tb.Context(), fmt.Sprintf("%s&pool_max_conns=%d%s", server.URL, storeCallers, settings))
+	config, err := pgxpool.ParseConfig(fmt.Sprintf("%s&pool_max_conns=%d%s", server.URL, storeCallers, settings))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if dial != nil {
+		config.ConnConfig.DialFunc = dial
+	}
+	pool, err := pgxpool.NewWithConfig(tb.Context(), config)
 	if err != nil {
 		tb.Fatal(err)
 	}
