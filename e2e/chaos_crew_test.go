@@ -101,7 +101,8 @@ func (c *chaosCrew) signInAgain(accountID string) {
 }
 
 // window looks for the one way to lose a grant that is nobody's fault: a refresh was processed, and the old refresh token was tried once
-// more before anybody tried the new one. It says what befell the replica, or all, between the two; "": there is no such refresh.
+// more before anybody tried the new one. It says what befell the replica, or all, between the two; "": there is no such refresh. Of the
+// same kind is a replica that was stopped between its last look and its request, for longer than its lease.
 func (c *chaos) window(p *provider, user string, since time.Time) string {
 	mine := slices.DeleteFunc(p.refreshes(since), func(x tokenPOST) bool { return x.user != user })
 	for i, x := range mine {
@@ -114,7 +115,22 @@ func (c *chaos) window(p *provider, user string, since time.Time) string {
 			}
 		}
 	}
+	for _, y := range mine {
+		if y.code != "" && c.stoppedBefore(y) {
+			return "stopped on its way to the server"
+		}
+	}
 	return ""
+}
+
+// stoppedBefore reports whether a request's replica was stopped until just before, for longer than a lease: what it had read was old.
+func (c *chaos) stoppedBefore(x tokenPOST) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.troubles, func(t *trouble) bool {
+		return t.what == "stopped" && t.worker == x.worker && !t.to.IsZero() && t.to.Sub(t.from) >= leaseTime &&
+			t.to.Before(x.began) && x.began.Sub(t.to) < time.Second
+	})
 }
 
 // refusedSince reports whether the server refused a refresh token of the user's.
