@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -60,6 +61,7 @@ func startProvider(t *testing.T, rotation entratest.Rotation, users int) *provid
 	p := &provider{latency: usualLatency, lifetime: time.Hour, owners: map[string]string{}}
 	p.server = httptest.NewUnstartedServer(p)
 	p.server.EnableHTTP2 = true
+	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // processes are killed in their handshakes, too
 	directory := entratest.DefaultDirectory()
 	p.app, p.tenant = directory.App("web"), directory.Tenant("contoso.example")
 	for i := range users {
