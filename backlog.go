@@ -11,8 +11,7 @@ import (
 type backlog struct {
 	mu       sync.Mutex
 	grants   map[*grant]struct{}
-	removals map[string]struct{}
-	removing sync.RWMutex  // read-held while records are removed: a sign-in waits for them
+	removals removals
 	working  chan struct{} // closed when the worker ends; nil: there is none
 }
 
@@ -28,7 +27,7 @@ func (b *backlog) add(a *App, g *grant) {
 
 // remove queues the removal of a record.
 func (b *backlog) remove(a *App, key string) {
-	b.enter(a, func() { b.markLocked(key) })
+	b.enter(a, func() { b.removals.mark(key) })
 }
 
 func (b *backlog) enter(a *App, put func()) {
@@ -44,59 +43,14 @@ func (b *backlog) enter(a *App, put func()) {
 // forget removes a record now, or as soon as the store can be told. drop lets go of the grant in between: until the record is gone
 // nobody reads it.
 func (b *backlog) forget(ctx context.Context, a *App, key string, drop func()) error {
-	b.removing.RLock()
-	defer b.removing.RUnlock()
-	b.mark(key)
+	one := b.removals.begin(key)
 	drop()
 	err := a.deleteRecord(ctx, key)
+	b.removals.end(key, one, err == nil)
 	if err != nil {
 		b.enter(a, func() {}) // unless a sign-in has taken it back meanwhile
-		return err
 	}
-	b.unmark(key)
-	return nil
-}
-
-func (b *backlog) mark(key string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.markLocked(key)
-}
-
-func (b *backlog) markLocked(key string) {
-	if b.removals == nil {
-		b.removals = make(map[string]struct{})
-	}
-	b.removals[key] = struct{}{}
-}
-
-func (b *backlog) unmark(key string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.removals, key)
-}
-
-// isRemoved reports whether the record is only there because the store could not be told.
-func (b *backlog) isRemoved(key string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	_, removed := b.removals[key]
-	return removed
-}
-
-// unforget takes back the removal of a record, because its user signs in again. A removal that is under way is waited for, or it
-// could come after the new record.
-func (b *backlog) unforget(ctx context.Context, key string) error {
-	b.mu.Lock()
-	_, queued := b.removals[key]
-	delete(b.removals, key)
-	b.mu.Unlock()
-	if !queued {
-		return nil
-	}
-	b.removing.Lock()
-	defer b.removing.Unlock()
-	return ctx.Err()
+	return err
 }
 
 // work goes through the backlog until it is empty or the App is closed.
@@ -120,7 +74,7 @@ func (b *backlog) work(a *App, done chan struct{}) {
 func (b *backlog) isDone() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.grants)+len(b.removals) > 0 {
+	if len(b.grants)+len(b.removals.keys()) > 0 {
 		return false
 	}
 	b.working = nil
@@ -163,17 +117,15 @@ func (b *backlog) saveAll(ctx context.Context, a *App, grants []*grant) bool {
 	return true
 }
 
+// removeNow asks the store for a removal that is queued.
 func (b *backlog) removeNow(ctx context.Context, a *App, key string) error {
-	b.removing.RLock()
-	defer b.removing.RUnlock()
-	if !b.isRemoved(key) { // taken back
+	one := b.removals.beginMarked(key)
+	if one == nil { // taken back
 		return nil
 	}
-	if err := a.deleteRecord(ctx, key); err != nil {
-		return err
-	}
-	b.unmark(key)
-	return nil
+	err := a.deleteRecord(ctx, key)
+	b.removals.end(key, one, err == nil)
+	return err
 }
 
 func (b *backlog) contents() (grants []*grant, removals []string) {
@@ -182,10 +134,7 @@ func (b *backlog) contents() (grants []*grant, removals []string) {
 	for g := range b.grants {
 		grants = append(grants, g)
 	}
-	for key := range b.removals {
-		removals = append(removals, key)
-	}
-	return grants, removals
+	return grants, b.removals.keys()
 }
 
 // drain is Close's: it waits for the worker, and goes through the backlog until it is empty or the time is over.

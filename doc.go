@@ -8,13 +8,15 @@
 //	browser ── GET /callback ─▶ App.Redeem     2  state matched, code POSTed once, ID token verified
 //	                               │
 //	                               ▼
-//	                             grant          3  refresh token, access tokens, account: one per user
+//	                             grant          3  refresh token, access tokens, account: one per user,
+//	                               │               in memory, and sealed in a Store for all replicas
 //	                               │
 //	Azure client ── GetToken ──────┤            4  fresh: from memory, no lock, no allocation
 //	                               │               stale: the same token, and a refresh behind your back
 //	                               │               expired: one refresh, shared by all who wait
 //	                               ▼
-//	                            refresh         5  one at a time per user; rotation kept; Retry-After heeded
+//	                            refresh         5  one at a time per user, over all replicas; the swap of the
+//	                                               record decides; rotation kept; Retry-After heeded
 //
 // Someone who already has a code enters at stage 4 with [NewAuthorizationCodeCredential]: its first GetToken
 // redeems the code, later ones are served from memory or by the refresh token.
@@ -23,7 +25,8 @@
 //
 //   - I have a code: [NewAuthorizationCodeCredential].
 //   - I sign users in: [NewApp] once per process, then [App.Begin] and [App.Redeem].
-//   - I work for a user who signed in earlier: [App.Credential].
+//   - I work for a user who signed in earlier: [App.Credential], on any replica if the App has a [Store].
+//   - I work for all of them: [App.Accounts], and [App.KeepAlive] for those who are away.
 //   - I hold a refresh token from another system: [App.ImportRefreshToken].
 //   - The user signs out: [App.Forget], then redirect to [App.SignOutURL].
 //

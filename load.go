@@ -24,7 +24,7 @@ func (g *grant) load(ctx context.Context, q query) error {
 		return nil
 	}
 	accountID, before := g.account(), g.sight()
-	if g.app.backlog.isRemoved(g.app.recordKey(accountID)) {
+	if g.app.backlog.removals.isMarked(g.app.recordKey(accountID)) {
 		return nil
 	}
 	stored, err := g.app.readRecord(ctx, accountID)

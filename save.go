@@ -70,7 +70,7 @@ func (g *grant) trySave(ctx context.Context) error {
 		}
 		key := g.app.recordKey(s.account.ID)
 		if u.signIn {
-			if err := g.app.backlog.unforget(ctx, key); err != nil {
+			if err := g.app.backlog.removals.takeBack(ctx, key); err != nil {
 				return err
 			}
 		}
