@@ -50,8 +50,9 @@ func NewSealer(keys ...[]byte) (Sealer, error) {
 	return s, nil
 }
 
-// errBrokenSeal is a text that no key would open: it was changed, cut off, or made for something else.
-var errBrokenSeal = errors.New("authcode: the sealed text does not open: it was changed, or made for something else")
+// ErrBrokenSeal means that no key would open a sealed text: it was changed, cut off, or made for something else. A Sealer of
+// NewSealer gives it; any other error may be a key service that is away.
+var ErrBrokenSeal = errors.New("authcode: the sealed text does not open: it was changed, or made for something else")
 
 type sealer struct{ keys []sealKey }
 
@@ -103,7 +104,7 @@ func (s *sealer) EncryptWithContext(_ context.Context, plaintext, associatedData
 
 func (s *sealer) DecryptWithContext(_ context.Context, ciphertext, associatedData []byte) ([]byte, error) {
 	if len(ciphertext) < sealHeader+sealNonceBytes {
-		return nil, fmt.Errorf("%w (it is cut off)", errBrokenSeal)
+		return nil, fmt.Errorf("%w (it is cut off)", ErrBrokenSeal)
 	}
 	if ciphertext[0] != sealVersion {
 		return nil, fmt.Errorf("authcode: the sealed text has version %d, which this version of the package does not know", ciphertext[0])
@@ -127,7 +128,7 @@ func (s *sealer) DecryptWithContext(_ context.Context, ciphertext, associatedDat
 	if !known {
 		return nil, fmt.Errorf("authcode: the sealed text is under key %x, which is not among the Sealer's keys", id)
 	}
-	return nil, errBrokenSeal
+	return nil, ErrBrokenSeal
 }
 
 const sealerText = "authcode.Sealer(" + mask + ")"

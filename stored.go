@@ -87,7 +87,7 @@ func (a *App) readKey(ctx context.Context, key string) (s *snapshot, err error) 
 	sealed := &snapshot{holding: &holding{version: version}}
 	plain, err := a.sealer.DecryptWithContext(ctx, data, a.recordData(key))
 	switch {
-	case errors.Is(err, errBrokenSeal):
+	case errors.Is(err, ErrBrokenSeal):
 		return sealed, &brokenRecordError{key, err}
 	case err != nil: // a key that is missing here, or a key service that does not answer: not the record's fault
 		return sealed, unavailable("opening the stored record "+key, err)
