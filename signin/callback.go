@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/authcode-go/authcode"
@@ -19,7 +20,7 @@ const maxCallbackQuery = 16 << 10 // bytes; Entra's codes have 1 to 2 KB
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 	response, err := callbackParameters(r.URL.RawQuery)
 	if err != nil {
-		h.show(w, r, newPage(PageMismatch, err))
+		h.show(w, r, newPage(pageOf(err, PageBadRequest), err).link(h.LoginURL(returnDefault), "Sign in"))
 		return
 	}
 	state := response.Get("state")
@@ -51,8 +52,14 @@ func callbackParameters(query string) (url.Values, error) {
 	if states := response["state"]; len(states) != 1 || !isState(states[0]) {
 		return nil, fmt.Errorf("%w: the callback has no state of ours", authcode.ErrStateMismatch)
 	}
-	if len(response["code"]) > 1 {
+	if response.Has("error") {
+		return response, nil
+	}
+	switch codes := response["code"]; {
+	case len(codes) > 1:
 		return nil, errors.New("signin: the callback has more than one code: start the sign-in again")
+	case strings.TrimSpace(response.Get("code")) == "":
+		return nil, errors.New("signin: the callback has neither a code nor an error: start the sign-in again")
 	}
 	return response, nil
 }
@@ -83,7 +90,11 @@ func (h *Handler) errorCallback(w http.ResponseWriter, r *http.Request, p *pendi
 		h.redirectToServer(w, r, options, pending{returnTo: p.returnTo, auto: p.auto})
 		return
 	}
-	page := newPage(pageOf(err, PageFailed), err)
+	if isPassing(err) {
+		h.show(w, r, newPage(PageUnavailable, err).tryAgain())
+		return
+	}
+	page := newPage(pageOfRefusal(p, err), err)
 	if refused && failed.Code == "access_denied" {
 		page = newPage(PageDenied, err)
 	}
@@ -115,6 +126,10 @@ func (h *Handler) codeCallback(w http.ResponseWriter, r *http.Request, p *pendin
 		h.show(w, r, newPage(pageOf(err, cmp.Or(result.failed, PageInternal)), err).tryAgain())
 	case result.again:
 		h.show(w, r, newPage(result.failed, nil).refer(result.reference).tryAgain())
+	case result.claims != "" && !p.stepped:
+		h.dropFlow(w, p.flow.State)
+		options := authcode.BeginOptions{AccountID: p.flow.AccountID, Claims: result.claims, Scopes: p.flow.Scopes, TenantID: p.flow.TenantID}
+		h.redirectToServer(w, r, options, pending{returnTo: p.returnTo, auto: p.auto, stepped: true})
 	case result.failed != "":
 		// The cookie stays for its time: a refresh shows the same page.
 		h.show(w, r, newPage(result.failed, nil).refer(result.reference).link(h.LoginURL(p.returnTo), "Try again"))
@@ -166,7 +181,11 @@ func (l *landing) land(ctx context.Context) outcome {
 	}
 	reference := newReference()
 	l.h.options.Logger.ErrorContext(ctx, "signin: a sign-in failed", "page", string(failed), "reference", reference, "error", err)
-	return outcome{failed: failed, reference: reference, again: again}
+	result := outcome{failed: failed, reference: reference, again: again}
+	if required, ok := errors.AsType[*authcode.AuthenticationRequiredError](err); ok {
+		result.claims = required.Claims
+	}
+	return result
 }
 
 // signIn redeems the code and makes the session.
@@ -174,7 +193,7 @@ func (l *landing) signIn(ctx context.Context) (PageKind, error) {
 	h := l.h
 	credential, err := h.app.Redeem(ctx, l.p.flow, l.response)
 	if err != nil {
-		return l.pageOfRefusal(err), err
+		return pageOfRefusal(l.p, err), err
 	}
 	account, err := credential.Account(ctx)
 	if err != nil {
@@ -236,13 +255,17 @@ func (h *Handler) forgetIfAlone(ctx context.Context, accountID string) error {
 	return h.app.Forget(ctx, accountID)
 }
 
-func (l *landing) pageOfRefusal(err error) PageKind {
+// pageOfRefusal tells what the server refused from what is wrong with the callback itself.
+func pageOfRefusal(p *pending, err error) PageKind {
 	_, server := errors.AsType[*authcode.AuthenticationFailedError](err)
 	_, required := errors.AsType[*authcode.AuthenticationRequiredError](err)
-	if required && !server && l.p.flow.AccountID != "" {
+	switch {
+	case server:
+		return pageOf(err, PageFailed)
+	case required && p.flow.AccountID != "":
 		return PageOtherUser
 	}
-	return pageOf(err, PageFailed)
+	return pageOf(err, PageBadRequest)
 }
 
 // isPassing reports whether the same callback may do better later: nothing was sent, or its answer was lost. The App sends a code at

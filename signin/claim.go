@@ -14,7 +14,7 @@ const (
 	claimPatience = 35 * time.Second // longer than a redemption: by then the replica that claimed has died
 	shortPoll     = 10 * time.Millisecond
 	longPoll      = 200 * time.Millisecond
-	maxOwners     = 3 // replicas that may try one callback in turn
+	maxTries      = 4 // of one callback, by whichever replica; the App sends its code at most twice
 )
 
 // outcome is what a callback led to.
@@ -22,17 +22,19 @@ type outcome struct {
 	failed    PageKind // "": there is a session
 	reference string   // of the failure, for the page and the log
 	again     bool     // the same callback may be tried again
+	claims    string   // what the server wants the sign-in to prove first
 }
 
 // claim is a callback in the store: who works at it, or what came of it. It is what makes a code be redeemed once, whatever the
 // number of duplicates and replicas.
 type claim struct {
+	Claims    string   `json:"claims,omitempty"`
 	Done      bool     `json:"done,omitempty"`
 	Failed    PageKind `json:"failed,omitempty"`
 	Open      bool     `json:"open,omitempty"` // an attempt ended without a result: nothing was sent, or the answer was lost
 	Owner     string   `json:"owner"`
-	Owners    int      `json:"owners"`
 	Reference string   `json:"reference,omitempty"`
+	Tries     int      `json:"tries"`
 }
 
 // claimed does the work of a callback if nobody else does or has, and gives what came of it. Callers in this process share one.
@@ -50,7 +52,7 @@ func (h *Handler) claimed(ctx context.Context, state stateHash, exists func(cont
 			case err != nil:
 				return outcome{}, err
 			case found.Done:
-				return outcome{failed: found.Failed, reference: found.Reference}, nil
+				return outcome{claims: found.Claims, failed: found.Failed, reference: found.Reference}, nil
 			}
 			if version != watched {
 				watched, since = version, time.Now()
@@ -61,10 +63,7 @@ func (h *Handler) claimed(ctx context.Context, state stateHash, exists func(cont
 				}
 				continue
 			}
-			mine := claim{Owner: h.replica, Owners: found.Owners}
-			if found.Owner != h.replica {
-				mine.Owners++
-			}
+			mine := claim{Owner: h.replica, Tries: found.Tries + 1}
 			version, swapped, err := h.swap(ctx, kindCallback, key, version, mine, claimLifetime)
 			if err != nil {
 				return outcome{}, err
@@ -78,7 +77,7 @@ func (h *Handler) claimed(ctx context.Context, state stateHash, exists func(cont
 
 // landClaimed does the work and says what came of it.
 func (h *Handler) landClaimed(ctx context.Context, key, version string, c claim, exists func(context.Context) (bool, error), work func(context.Context) outcome) (outcome, error) {
-	if c.Owners > 1 { // the one before may have died between the session and its word
+	if c.Tries > 1 { // the one before may have died between the session and its word
 		there, err := exists(ctx)
 		if err != nil {
 			return outcome{}, err
@@ -88,10 +87,10 @@ func (h *Handler) landClaimed(ctx context.Context, key, version string, c claim,
 		}
 	}
 	result := work(ctx)
-	if result.again && c.Owners >= maxOwners {
+	if result.again && c.Tries >= maxTries {
 		result.again = false
 	}
-	c.Done, c.Open, c.Failed, c.Reference = !result.again, result.again, result.failed, result.reference
+	c.Done, c.Open, c.Claims, c.Failed, c.Reference = !result.again, result.again, result.claims, result.failed, result.reference
 	if _, _, err := h.swap(ctx, kindCallback, key, version, c, claimLifetime); err != nil {
 		// Duplicates elsewhere wait for as long as a replica may take, and then find the session.
 		h.options.Logger.WarnContext(ctx, "signin: a callback's result could not be stored", "error", err)

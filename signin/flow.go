@@ -47,11 +47,13 @@ type pending struct {
 	returnTo string
 	silent   bool // prompt=none: if the server cannot, the user is asked
 	auto     bool // nobody clicked: it counts towards a loop
+	stepped  bool // it follows one whose code the server refused without more proof; a second refusal is final
 }
 
 const (
 	flagSilent byte = 1 << iota
 	flagAuto
+	flagStepped
 )
 
 // begin starts a flow, keeps it in a cookie of the browser and gives the URL to send it to. Nothing is stored here: starts are
@@ -103,6 +105,9 @@ func (h *Handler) sealPending(ctx context.Context, p *pending) (string, error) {
 	if p.auto {
 		flags |= flagAuto
 	}
+	if p.stepped {
+		flags |= flagStepped
+	}
 	plain := append([]byte{flags}, p.seed[:]...)
 	plain = binary.BigEndian.AppendUint16(plain, uint16(len(flow)))
 	plain = append(append(plain, flow...), p.returnTo...)
@@ -120,7 +125,7 @@ func (h *Handler) openPending(ctx context.Context, name, value string) (*pending
 	if len(plain) < header || len(plain) < header+int(binary.BigEndian.Uint16(plain[header-2:])) {
 		return nil, errors.New("signin: the flow is cut off")
 	}
-	p := &pending{silent: plain[0]&flagSilent != 0, auto: plain[0]&flagAuto != 0}
+	p := &pending{silent: plain[0]&flagSilent != 0, auto: plain[0]&flagAuto != 0, stepped: plain[0]&flagStepped != 0}
 	copy(p.seed[:], plain[1:])
 	end := header + int(binary.BigEndian.Uint16(plain[header-2:]))
 	p.returnTo = h.returnOrRoot(string(plain[end:]))

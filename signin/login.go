@@ -12,7 +12,7 @@ import (
 func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 	if kindOf(r) != navigation {
 		// An image or a script of another site must not push the sign-ins under way out of the browser.
-		h.show(w, r, newPage(PageMethod, errors.New("signin: login is a page to navigate to, not to fetch")))
+		h.show(w, r, newPage(PageBadRequest, errors.New("signin: login is a page to navigate to, not to fetch")))
 		return
 	}
 	query := r.URL.Query()

@@ -83,7 +83,7 @@ func withUser(r *http.Request, user *User) *http.Request {
 
 // userOf is the user whom an outer handler has found, or the cookie's.
 func (h *Handler) userOf(r *http.Request) (*User, error) {
-	if user, ok := UserFrom(r.Context()); ok {
+	if user, ok := UserFrom(r.Context()); ok && user.handler == h {
 		return user, nil
 	}
 	s, err := h.sessionOf(r)

@@ -1,10 +1,12 @@
 package signin
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -49,6 +51,9 @@ func checkReturnPath(s string) error {
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]
 	}
+	if _, err := url.PathUnescape(path); err != nil {
+		return errors.New("its path is not percent-encoded as RFC 3986 says")
+	}
 	for range maxDecodings {
 		for _, c := range []byte(path) {
 			if c < 0x20 || c == 0x7f || c == '\\' {
@@ -58,10 +63,7 @@ func checkReturnPath(s string) error {
 		if strings.Contains(path, "//") {
 			return errors.New("its path has an empty segment")
 		}
-		decoded, err := url.PathUnescape(path)
-		if err != nil {
-			return errors.New("its path is not percent-encoded as RFC 3986 says")
-		}
+		decoded := decodeOnce(path)
 		if decoded == path {
 			return nil
 		}
@@ -69,6 +71,17 @@ func checkReturnPath(s string) error {
 	}
 	return errors.New("its path is encoded too often")
 }
+
+// decodeOnce decodes what can be decoded and leaves the rest, as lenient servers do: after one decoding a good path may hold a lone
+// percent sign.
+func decodeOnce(s string) string {
+	return percentEncoded.ReplaceAllStringFunc(s, func(triplet string) string {
+		b, _ := hex.DecodeString(triplet[1:])
+		return string(b)
+	})
+}
+
+var percentEncoded = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // returnOrRoot gives a return URL that passes and is no endpoint of ours, else the root.
 func (h *Handler) returnOrRoot(s string) string {

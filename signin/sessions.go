@@ -18,9 +18,11 @@ func (h *Handler) createSession(ctx context.Context, key sessionKey, user *User,
 		return false, err
 	}
 	if sid := user.claims.SessionID; sid != "" {
-		if _, err := h.addToIndex(ctx, h.sidIndexKey(sid), key, until); err != nil {
+		more, err := h.addToIndex(ctx, h.sidIndexKey(sid), key, until)
+		if err != nil {
 			return false, err
 		}
+		tooMany = append(tooMany, more...)
 	}
 	version, swapped, err := h.swap(ctx, kindSession, key.store(), "", record, h.left(&record, time.Now()))
 	if err != nil {

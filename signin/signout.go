@@ -22,7 +22,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.checkOrigin(r); err != nil {
-		h.show(w, r, newPage(PageCrossSite, err))
+		h.show(w, r, newPage(PageCrossSite, err).link(h.logoutPath, "Sign out"))
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
@@ -43,7 +43,6 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 	for _, c := range h.flowCookies(r) {
 		http.SetCookie(w, h.cookie(c.Name, "", 0))
 	}
-	w.Header().Set("Clear-Site-Data", `"cache"`) // pages seen before are not for the next who sits here
 	target := h.signOutURL(s)
 	if kindOf(r) == script {
 		writeJSON(w, http.StatusOK, jsonError{URL: target})

@@ -19,6 +19,7 @@ type User struct {
 	// address is neither: both can change hands.
 	Account authcode.Account
 
+	handler    *Handler // whose user it is: of two in one process neither takes the other's word
 	credential *authcode.AuthorizationCodeCredential
 	key        sessionKey
 	signedIn   time.Time
@@ -52,7 +53,7 @@ func (l *stringOrList) UnmarshalJSON(data []byte) error {
 
 // newUser reads the claims one by one: one of another shape than Entra's, of a server with its own ideas, is as good as missing.
 func (h *Handler) newUser(account authcode.Account, key sessionKey, signedIn time.Time) *User {
-	u := &User{Account: account, credential: h.app.Credential(account.ID), key: key, signedIn: signedIn}
+	u := &User{handler: h, Account: account, credential: h.app.Credential(account.ID), key: key, signedIn: signedIn}
 	var all map[string]json.RawMessage
 	if account.Claims(&all) != nil {
 		return u
