@@ -51,6 +51,7 @@ func (d *document[T]) failed(err error) error {
 	}
 	e.doing = "reading " + d.name + " at " + hostOf(d.url)
 	e.next = "nothing is spent: try again"
+	e.temporary = true
 	return e
 }
 

@@ -165,6 +165,7 @@ func (x *exchange) do(send func() (*http.Response, error)) (answer *tokenAnswer,
 
 func (x *exchange) fail(f fate, e *AuthenticationFailedError) *failure {
 	e.doing = x.what()
+	e.temporary = f != answered
 	return &failure{f, e}
 }
 

@@ -60,7 +60,13 @@ type AuthenticationFailedError struct {
 	what  string // what went wrong, where the server's fields do not say it
 	next  string // what to do, where the AADSTS numbers do not say it
 	cause error
+
+	temporary bool // nothing was sent, or the answer was lost
 }
+
+// Temporary reports whether the same call may do better later: nothing was sent, the answer was lost, or the server asked to be left
+// alone for a while. False: the server has answered, or its answer cannot be believed.
+func (e *AuthenticationFailedError) Temporary() bool { return e.temporary || e.RetryAfter > 0 }
 
 // Error says in one line what failed, why, and what to do next.
 func (e *AuthenticationFailedError) Error() string {

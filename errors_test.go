@@ -273,3 +273,27 @@ func TestAPanicInACallbackIsAnError(t *testing.T) { // case 114
 }
 
 var _ azcore.TokenCredential = (*authcode.AuthorizationCodeCredential)(nil)
+
+func TestTemporaryFailures(t *testing.T) {
+	for _, test := range []struct {
+		fault entratest.Fault
+		want  bool
+	}{
+		{entratest.Fault{Error: "invalid_client"}, false},
+		{entratest.Fault{Status: 200, Body: "{}", Header: http.Header{"Content-Type": {"application/json"}}}, false},
+		{entratest.Fault{Status: 500}, true},
+		{entratest.Fault{LoseAnswer: true}, true},
+		{entratest.Fault{RetryAfter: "20"}, true},
+		{entratest.Fault{Endpoint: "discovery", Status: 404}, true},
+	} {
+		e := newEntra(t, nil)
+		app := e.newApp(nil)
+		flow, callback := e.beginAs(app, alice, nil)
+		e.Inject(test.fault)
+		_, err := app.Redeem(t.Context(), flow, callback)
+		failed, ok := errors.AsType[*authcode.AuthenticationFailedError](err)
+		if !ok || failed.Temporary() != test.want {
+			t.Errorf("%+v: %v, want Temporary %v", test.fault, err, test.want)
+		}
+	}
+}

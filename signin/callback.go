@@ -86,11 +86,10 @@ func (h *Handler) errorCallback(w http.ResponseWriter, r *http.Request, p *pendi
 	refused = refused && failed.Code != ""
 	if p.silent && refused {
 		h.dropFlow(w, p.flow.State)
-		options := authcode.BeginOptions{AccountID: p.flow.AccountID, Claims: failed.Claims, Scopes: p.flow.Scopes, TenantID: p.flow.TenantID}
-		h.redirectToServer(w, r, options, pending{returnTo: p.returnTo, auto: p.auto})
+		h.redirectToServer(w, r, h.onceMore(r, p, failed.Claims), pending{returnTo: p.returnTo, auto: p.auto})
 		return
 	}
-	if isPassing(err) {
+	if failed != nil && failed.Temporary() {
 		h.show(w, r, newPage(PageUnavailable, err).tryAgain())
 		return
 	}
@@ -99,6 +98,15 @@ func (h *Handler) errorCallback(w http.ResponseWriter, r *http.Request, p *pendi
 		page = newPage(PageDenied, err)
 	}
 	h.show(w, r, page.link(h.LoginURL(p.returnTo), "Try again"))
+}
+
+// onceMore begins the same sign-in again, for the same user.
+func (h *Handler) onceMore(r *http.Request, p *pending, claims string) authcode.BeginOptions {
+	options := authcode.BeginOptions{AccountID: p.flow.AccountID, Claims: claims, Scopes: p.flow.Scopes, TenantID: p.flow.TenantID}
+	if s, err := h.sessionOf(r); err == nil && s != nil && options.AccountID != "" {
+		options.LoginHint = s.user.Account.Username
+	}
+	return options
 }
 
 func (h *Handler) codeCallback(w http.ResponseWriter, r *http.Request, p *pending, response url.Values) {
@@ -128,8 +136,7 @@ func (h *Handler) codeCallback(w http.ResponseWriter, r *http.Request, p *pendin
 		h.show(w, r, newPage(result.failed, nil).refer(result.reference).tryAgain())
 	case result.claims != "" && !p.stepped:
 		h.dropFlow(w, p.flow.State)
-		options := authcode.BeginOptions{AccountID: p.flow.AccountID, Claims: result.claims, Scopes: p.flow.Scopes, TenantID: p.flow.TenantID}
-		h.redirectToServer(w, r, options, pending{returnTo: p.returnTo, auto: p.auto, stepped: true})
+		h.redirectToServer(w, r, h.onceMore(r, p, result.claims), pending{returnTo: p.returnTo, auto: p.auto, stepped: true})
 	case result.failed != "":
 		// The cookie stays for its time: a refresh shows the same page.
 		h.show(w, r, newPage(result.failed, nil).refer(result.reference).link(h.LoginURL(p.returnTo), "Try again"))
@@ -171,12 +178,11 @@ type landing struct {
 }
 
 func (l *landing) land(ctx context.Context) outcome {
-	failed, err := l.signIn(ctx)
+	failed, again, err := l.signIn(ctx)
 	if err == nil {
 		return outcome{}
 	}
-	again := isPassing(err)
-	if again {
+	if again && failed == PageFailed {
 		failed = PageUnavailable
 	}
 	reference := newReference()
@@ -188,25 +194,25 @@ func (l *landing) land(ctx context.Context) outcome {
 	return result
 }
 
-// signIn redeems the code and makes the session.
-func (l *landing) signIn(ctx context.Context) (PageKind, error) {
+// signIn redeems the code and makes the session. again: the same callback may do better later.
+func (l *landing) signIn(ctx context.Context) (failed PageKind, again bool, err error) {
 	h := l.h
 	credential, err := h.app.Redeem(ctx, l.p.flow, l.response)
 	if err != nil {
-		return pageOfRefusal(l.p, err), err
+		return pageOfRefusal(l.p, err), isPassing(err), err
 	}
 	account, err := credential.Account(ctx)
 	if err != nil {
-		return PageFailed, err
+		return PageFailed, isPassing(err), err
 	}
 	now := time.Now().Round(0)
 	user := h.newUser(account, l.key, now)
 	if err := h.admit(ctx, user); err != nil {
-		return PageRefused, errors.Join(err, h.forgetIfAlone(ctx, account.ID))
+		return PageRefused, false, errors.Join(err, h.forgetIfAlone(ctx, account.ID))
 	}
 	record := sessionRecord{Agent: l.agent, Seen: now, SignedIn: now}
 	if record.Account, err = account.MarshalBinary(); err != nil {
-		return PageInternal, err
+		return PageInternal, false, err
 	}
 	if l.old != nil {
 		record.Flows = l.old.record.Flows
@@ -217,9 +223,9 @@ func (l *landing) signIn(ctx context.Context) (PageKind, error) {
 	created, err := h.createSession(ctx, l.key, user, record)
 	switch {
 	case err != nil:
-		return PageUnavailable, err
+		return PageUnavailable, true, err
 	case !created:
-		return PageFailed, errors.New("signin: the user signed out everywhere while they were signing in")
+		return PageFailed, false, errors.New("signin: the user signed out everywhere while they were signing in")
 	}
 	if l.old != nil && l.old.key != l.key {
 		if err := h.replaceSession(ctx, l.old, user); err != nil {
@@ -227,7 +233,7 @@ func (l *landing) signIn(ctx context.Context) (PageKind, error) {
 		}
 	}
 	h.options.Logger.InfoContext(ctx, "signin: signed in", "account", account.ID, "tenant", account.TenantID)
-	return "", nil
+	return "", false, nil
 }
 
 // admit asks OnSignIn.
@@ -271,20 +277,11 @@ func pageOfRefusal(p *pending, err error) PageKind {
 // isPassing reports whether the same callback may do better later: nothing was sent, or its answer was lost. The App sends a code at
 // most once more, and an answered one never.
 func isPassing(err error) bool {
-	if errors.Is(err, authcode.ErrStoreUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return true
-	}
 	if _, required := errors.AsType[*authcode.AuthenticationRequiredError](err); required {
 		return false
 	}
 	failed, ok := errors.AsType[*authcode.AuthenticationFailedError](err)
-	switch {
-	case !ok || failed.Code != "":
-		return ok && failed.RetryAfter > 0
-	case failed.RawResponse == nil:
-		return true
-	}
-	return failed.RawResponse.StatusCode >= 500 || failed.RawResponse.StatusCode == http.StatusTooManyRequests
+	return !ok || failed.Temporary() // what else it may be, no code was sent
 }
 
 func agentOf(r *http.Request) string {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
@@ -406,4 +407,18 @@ func mustURL(t testing.TB, s string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+func (s *faultyStore) Swap(ctx context.Context, key, oldVersion, newVersion string, data []byte, ttl time.Duration) (bool, error) {
+	if err := s.fault(); err != nil {
+		return false, err
+	}
+	return s.Store.Swap(ctx, key, oldVersion, newVersion, data, ttl)
+}
+
+func (s *faultyStore) Delete(ctx context.Context, key string) error {
+	if err := s.fault(); err != nil {
+		return err
+	}
+	return s.Store.Delete(ctx, key)
 }

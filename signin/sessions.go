@@ -72,11 +72,11 @@ func (h *Handler) endSession(ctx context.Context, s *session, reason SignOutReas
 
 // removeSession takes a session away, here and from the store, and tells how many its user has left.
 func (h *Handler) removeSession(ctx context.Context, s *session) (left int, err error) {
+	if err := h.remove(ctx, kindSession, s.key.store()); err != nil {
+		return 0, err // it lives on, here too: who tries again finds it
+	}
 	h.sessions.end(s.key)
 	h.dropClients(s.key)
-	if err := h.remove(ctx, kindSession, s.key.store()); err != nil {
-		return 0, err
-	}
 	if sid := s.user.claims.SessionID; sid != "" {
 		if _, err := h.changeIndex(ctx, h.sidIndexKey(sid), func(i *sessionIndex) { i.remove(s.key) }); err != nil {
 			return 0, err
