@@ -16,9 +16,9 @@ import (
 type Sealer interface {
 	// EncryptWithContext seals plaintext. associatedData is authenticated and not encrypted.
 	EncryptWithContext(ctx context.Context, plaintext, associatedData []byte) ([]byte, error)
-	// DecryptWithContext opens what EncryptWithContext made with the same associatedData, or fails. An error of NewSealer's
-	// that says the text was changed makes a record's user sign in again; any other error, also of another Sealer, may be
-	// a key service that is away, and counts as the store being unavailable.
+	// DecryptWithContext opens what EncryptWithContext made with the same associatedData, or fails. An error that
+	// wraps ErrBrokenSeal makes a record's user sign in again; any other may be a key service that is away, and counts as
+	// the store being unavailable.
 	DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error)
 }
 
