@@ -19,20 +19,37 @@ characters and their length. NO_COLOR is honoured.
 
 With --json there is one document at the end: ok, token_requests, duration_ms and steps, of
 which each has number, name, title, ok, token_requests, duration_ms and details; one that
-failed has error, expected and seen; those after it are skipped.`
+failed has error, expected and seen; those after it are skipped.
+
+With --serve there is instead a web app for your browser, at http://localhost:3000: sign-in,
+profile, a page that wants more proof, sessions, sign-out, made with package signin, and the
+emulator's pages and console behind it. It runs until Ctrl-C or SIGTERM, with exit code 0. Its
+certificate authority is that of 'authcode emulator', kept in the user's cache directory. With
+--json there is one document a line, each with an event: listening (with url, authority and
+users) or stopped.`
 
 const demoExamples = `  authcode demo
-  authcode demo --json | jq '.steps[] | {name, ok, duration_ms}'`
+  authcode demo --json | jq '.steps[] | {name, ok, duration_ms}'
+  authcode demo --serve`
 
 func newDemoCommand(s streams) *cobra.Command {
-	var asJSON bool
+	var asJSON, serve bool
+	var port int
 	cmd := &cobra.Command{
 		Use:     "demo",
-		Short:   "See a user's whole journey, on an emulator inside this command",
+		Short:   "See a user's whole journey, or a web app's, on an emulator inside this command",
 		Long:    demoHelp,
 		Example: demoExamples,
 		Args:    noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case serve && asJSON:
+				return serveDemo(cmd, s, port, &serveJSON{emulatorJSON{s.out}})
+			case serve:
+				return serveDemo(cmd, s, port, &serveText{emulatorText{out: s.out, err: s.err, palette: palette{s.wantsColour()}}})
+			case cmd.Flags().Changed("port"):
+				return misused(cmd, "--port is for --serve")
+			}
 			var out printer = &textPrinter{out: s.out, width: widthOf(s.out), palette: palette{s.wantsColour()}}
 			if asJSON {
 				out = &jsonPrinter{out: s.out}
@@ -40,7 +57,11 @@ func newDemoCommand(s streams) *cobra.Command {
 			return demo(cmd.Context(), demoSteps(), out)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document, for programs")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&serve, "serve", false, "serve a web app whose users sign in at the emulator")
+	flags.IntVar(&port, "port", defaultPort, "`NUMBER` of the web app's port with --serve; 0 is any free one")
+	flags.BoolVar(&asJSON, "json", false, "print one JSON document, for programs")
 	return cmd
 }
 

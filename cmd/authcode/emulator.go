@@ -165,15 +165,23 @@ func (f emulatorFlags) listener(cmd *cobra.Command) (listen, host string, err er
 
 // listenError says what to do about an address that cannot be had.
 func listenError(err error, addr string) error {
-	failed, ok := errors.AsType[*net.OpError](err)
+	why, ok := whyNotListening(err)
 	if !ok {
 		return err
 	}
-	why := failed.Err
-	if system, ok := errors.AsType[*os.SyscallError](why); ok {
-		why = system.Err
-	}
 	return fmt.Errorf("cannot listen on %s: %w: choose another with --addr, or one with port 0 for any free port", addr, why)
+}
+
+// whyNotListening is the system's word, without the address and the call.
+func whyNotListening(err error) (why error, ok bool) {
+	failed, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return nil, false
+	}
+	if system, ok := errors.AsType[*os.SyscallError](failed.Err); ok {
+		return system.Err, true
+	}
+	return failed.Err, true
 }
 
 // emulation is an emulator that runs.

@@ -5,9 +5,10 @@ import (
 	"io"
 )
 
-// eventDocument is a line of emulator --json.
+// eventDocument is a line of emulator --json, or of demo --serve --json.
 type eventDocument struct {
 	Event       string            `json:"event"`
+	URL         string            `json:"url,omitempty"` // of the web app
 	Authority   string            `json:"authority,omitempty"`
 	Address     string            `json:"address,omitempty"`
 	Console     string            `json:"console,omitempty"`
@@ -15,6 +16,7 @@ type eventDocument struct {
 	StateFile   string            `json:"state_file,omitempty"`
 	Config      string            `json:"config,omitempty"`
 	Environment map[string]string `json:"environment,omitempty"`
+	Users       []stateUser       `json:"users,omitempty"`
 	Error       string            `json:"error,omitempty"`
 }
 

@@ -38,7 +38,19 @@ func startEmulatorProcess(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: start-emulator ARGS...")
 	}
-	b := &background{process: exec.Command(programOf(ts), append([]string{"emulator"}, args...)...)}
+	startProcess(ts, append([]string{"emulator"}, args...))
+}
+
+// startDemoProcess is "start-demo ARGS...": the same for "authcode demo --serve".
+func startDemoProcess(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: start-demo ARGS...")
+	}
+	startProcess(ts, append([]string{"demo", "--serve"}, args...))
+}
+
+func startProcess(ts *testscript.TestScript, args []string) {
+	b := &background{process: exec.Command(programOf(ts), args...)}
 	b.process.Dir = ts.MkAbs(".")
 	b.process.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "XDG_CACHE_HOME="+ts.MkAbs("cache"), "LocalAppData="+ts.MkAbs("cache"), "GORACE=atexit_sleep_ms=10")
 	b.process.Stderr = &b.errors

@@ -74,17 +74,10 @@ func (p *emulatorText) listening(s started) error {
 		p.line("  " + p.bad("The certificate authority is new: clients that trusted the old one have to trust it again."))
 	}
 	p.line("")
-	p.line(p.bold("Users"))
-	p.line("")
-	rows := [][]string{{p.dim("username"), p.dim("password"), p.dim("name")}}
-	for _, u := range d.Users {
-		rows = append(rows, []string{p.label(oneLine(u.Username)), orElse(oneLine(u.Password), "any"), oneLine(u.Name)})
-	}
-	p.rows(rows)
-	p.line("")
+	p.users(d.Users)
 	p.line(p.bold("Apps"))
 	p.line("")
-	rows = [][]string{{p.dim("name"), p.dim("type"), p.dim("client ID"), p.dim("first redirect URI")}}
+	rows := [][]string{{p.dim("name"), p.dim("type"), p.dim("client ID"), p.dim("first redirect URI")}}
 	for _, a := range d.Apps {
 		first := ""
 		if len(a.RedirectURIs) > 0 {
@@ -96,6 +89,17 @@ func (p *emulatorText) listening(s started) error {
 	p.line("")
 	p.line(p.good("listening") + " on " + d.Authority + " (" + s.address.String() + "); Ctrl-C ends it")
 	return p.failed
+}
+
+func (p *emulatorText) users(all []stateUser) {
+	p.line(p.bold("Users"))
+	p.line("")
+	rows := [][]string{{p.dim("username"), p.dim("password"), p.dim("name")}}
+	for _, u := range all {
+		rows = append(rows, []string{p.label(oneLine(u.Username)), orElse(oneLine(u.Password), "any"), oneLine(u.Name)})
+	}
+	p.rows(rows)
+	p.line("")
 }
 
 func (p *emulatorText) directoryNote(s started) string {

@@ -29,6 +29,8 @@ func TestScripts(t *testing.T) {
 			"posts":           checkPosts,
 			"signin":          signInByHand,
 			"signin-at":       signInAt,
+			"sign-in-to-app":  signInToApp,
+			"start-demo":      startDemoProcess,
 			"start-emulator":  startEmulatorProcess,
 			"token":           checkToken,
 			"verifier-to-env": verifierToEnv,

@@ -8,13 +8,15 @@ const rootHelp = `authcode signs users in at Microsoft Entra ID with the OAuth 2
 flow, and gets access tokens for what they may use.
 
 'authcode demo' shows the whole journey in a second or two, on an emulator inside the
-command: no account, no network, no questions. 'authcode emulator' serves that emulator to
+command: no account, no network, no questions; with --serve it is a web app for your browser.
+'authcode emulator' serves that emulator to
 clients in any language. 'authcode redeem' turns a code that you already have into an access
 token.
 
 Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.`
 
 const rootExamples = `  authcode demo
+  authcode demo --serve
   authcode emulator
   pbpaste | authcode redeem --tenant contoso.com --client-id 11111111-… \
       --redirect-uri http://localhost:3000/callback --scope User.Read --secret-file secret`
