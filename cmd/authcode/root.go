@@ -9,9 +9,8 @@ flow, and gets access tokens for what they may use.
 
 'authcode demo' shows the whole journey in a second or two, on an emulator inside the
 command: no account, no network, no questions; with --serve it is a web app for your browser.
-'authcode emulator' serves that emulator to
-clients in any language. 'authcode redeem' turns a code that you already have into an access
-token.
+'authcode emulator' serves that emulator to clients in any language. 'authcode redeem' turns
+a code that you already have into an access token.
 
 Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.`
 
