@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +173,7 @@ type browser struct {
 	jar  *cookiejar.Jar
 	site *site // where requests to the app go
 	user string
+	real bool // signs in at the emulator's page, which then has a session with this browser
 }
 
 func (s *site) browser(user string) *browser {
@@ -212,12 +215,16 @@ func (b *browser) send(method, target string, header http.Header, body string) *
 	}
 	var response *http.Response
 	if strings.HasPrefix(target, b.site.URL()) {
-		if strings.Contains(u.Path, "/authorize") && b.user != "" {
+		if strings.Contains(u.Path, "/authorize") && b.user != "" && !b.real {
 			u.RawQuery += "&emulator_user=" + url.QueryEscape(b.user)
 		}
+		form := method == "POST"
 		r, err := http.NewRequestWithContext(b.t.Context(), method, u.String(), strings.NewReader(body))
 		if err != nil {
 			b.t.Fatal(err)
+		}
+		if form {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		}
 		b.addCookies(r, u)
 		response, err = b.site.Transport().RoundTrip(r)
@@ -244,8 +251,14 @@ func (b *browser) send(method, target string, header http.Header, body string) *
 		b.t.Fatal(err)
 	}
 	b.jar.SetCookies(u, response.Cookies())
+	if hidden := hiddenField.FindSubmatch(content); b.real && b.user != "" && method == "GET" && strings.Contains(u.Path, "/authorize") && hidden != nil {
+		form := url.Values{html.UnescapeString(string(hidden[1])): {html.UnescapeString(string(hidden[2]))}, "emulator_user": {b.user}}
+		return b.send("POST", target, nil, form.Encode())
+	}
 	return &answer{response, string(content)}
 }
+
+var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
 
 func (b *browser) addCookies(r *http.Request, u *url.URL) {
 	for _, c := range b.jar.Cookies(u) {
@@ -270,12 +283,14 @@ func (b *browser) open(target string) *answer {
 // callbackOf goes as far as the callback, and gives its URL without opening it.
 func (b *browser) callbackOf(target string) string {
 	b.t.Helper()
-	_, callback := b.follow(target, func(next string) bool { return strings.HasPrefix(next, origin+"/auth/callback") })
+	_, callback := b.follow(target, atCallback)
 	if callback == "" {
 		b.t.Fatalf("%s led to no callback", target)
 	}
 	return callback
 }
+
+func atCallback(next string) bool { return strings.HasPrefix(next, origin+"/auth/callback") }
 
 func (b *browser) follow(target string, stop func(string) bool) (*answer, string) {
 	b.t.Helper()

@@ -40,6 +40,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, h.cookie(h.sessionCookieName(), "", 0))
+	http.SetCookie(w, h.cookie(h.loopCookieName(), "", 0)) // somebody is there
 	for _, c := range h.flowCookies(r) {
 		http.SetCookie(w, h.cookie(c.Name, "", 0))
 	}
