@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"net/http"
 	"os/exec"
@@ -23,7 +24,8 @@ import (
 
 const installChromium = "install Chromium (Debian: apt-get install chromium)"
 
-// chromium is a real browser with a fresh profile, which trusts one emulator's certificate and reaches only this machine.
+// chromium is a tab of a real browser with a fresh profile, which trusts one emulator's certificate, and what others a test names,
+// and reaches only this machine.
 type chromium struct {
 	t   *testing.T
 	ctx context.Context
@@ -32,11 +34,15 @@ type chromium struct {
 	urls []string // of every request it made
 }
 
-func startChromium(t *testing.T, server *entratest.Server) *chromium {
+func startChromium(t *testing.T, server *entratest.Server, trusted ...*x509.Certificate) *chromium {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		missing(t, "chromium is missing", installChromium)
+	}
+	digests := []string{publicKeyDigest(t, server)}
+	for _, certificate := range trusted {
+		digests = append(digests, digestOf(certificate))
 	}
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir())}
 	for name, value := range map[string]any{
@@ -45,7 +51,7 @@ func startChromium(t *testing.T, server *entratest.Server) *chromium {
 		"disable-dev-shm-usage": true, "hide-scrollbars": true, "force-color-profile": "srgb", "lang": "en-US",
 		"password-store":                      "basic",
 		"host-resolver-rules":                 "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-		"ignore-certificate-errors-spki-list": publicKeyDigest(t, server),
+		"ignore-certificate-errors-spki-list": strings.Join(digests, ","),
 	} {
 		options = append(options, chromedp.Flag(name, value))
 	}
@@ -60,7 +66,14 @@ func startChromium(t *testing.T, server *entratest.Server) *chromium {
 		stop()
 		cancelTime()
 	})
-	b.must(chromedp.Listen(ctx, func(event any) {
+	b.watch()
+	return b
+}
+
+// watch notes what the tab asks for, and gives it the focus.
+func (b *chromium) watch() {
+	b.t.Helper()
+	b.must(chromedp.Listen(b.ctx, func(event any) {
 		if sent, ok := event.(*network.EventRequestWillBeSent); ok {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -69,7 +82,6 @@ func startChromium(t *testing.T, server *entratest.Server) *chromium {
 	}))
 	// A window without a screen may lose the focus to none.
 	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-	return b
 }
 
 // publicKeyDigest is what Chromium wants to know of a certificate that it shall trust.
@@ -84,7 +96,11 @@ func publicKeyDigest(t *testing.T, server *entratest.Server) string {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	digest := sha256.Sum256(response.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo)
+	return digestOf(response.TLS.PeerCertificates[0])
+}
+
+func digestOf(certificate *x509.Certificate) string {
+	digest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
 	return base64.StdEncoding.EncodeToString(digest[:])
 }
 
