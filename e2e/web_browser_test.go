@@ -178,3 +178,13 @@ func (u *webUser) sessions(replica *webReplica) int {
 	u.must(err)
 	return len(all)
 }
+
+// pause is for a moment between two looks; an error when the test has ended.
+func (u *webUser) pause() error {
+	select {
+	case <-u.ctx.Done():
+		return context.Cause(u.ctx)
+	case <-time.After(20 * time.Millisecond):
+		return nil
+	}
+}

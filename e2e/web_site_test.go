@@ -273,3 +273,17 @@ func (s *webSite) authorizations() (all []url.Values) {
 	}
 	return all
 }
+
+// withForm adds a form, at /form, that anybody can fill in and only users can send.
+func withForm(replica *webReplica) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", replica)
+	mux.HandleFunc("GET /form", func(w http.ResponseWriter, r *http.Request) {
+		heading(w, "a form", `<form method="post"><input name="text"><button>Save</button></form>`)
+	})
+	mux.Handle("POST /form", replica.signin.Func(func(w http.ResponseWriter, r *http.Request, _ *signin.User) error {
+		heading(w, "saved "+r.FormValue("text"), "")
+		return nil
+	}))
+	return mux
+}
