@@ -528,3 +528,17 @@ func TestUserSwitchDuringStepUp(t *testing.T) {
 	}
 	fresh.get("/public").wants(t, 200, alice)
 }
+
+// Case 14: the server's metadata promise an iss, and the callback has none.
+func TestCallbackWithoutPromisedIssuer(t *testing.T) {
+	w := newWorld(t)
+	w.Inject(entratest.Fault{Endpoint: "discovery", Edit: func(answer map[string]any) {
+		answer["authorization_response_iss_parameter_supported"] = true
+	}})
+	s := w.newSite(nil)
+	b := s.browser(alice)
+	b.get(b.callbackOf("/me")).wants(t, 400, "<h1>")
+	if w.codePosts() != 0 || !strings.Contains(w.log.String(), "names no issuer") {
+		t.Errorf("%d code POSTs, log %s", w.codePosts(), w.log)
+	}
+}

@@ -3,6 +3,7 @@ package signin_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -348,5 +349,46 @@ func TestStoreHoldsNoSecrets(t *testing.T) {
 		if strings.Contains(w.log.String(), secret) {
 			t.Error("the log holds the session")
 		}
+	}
+}
+
+// Without a Store everything is in this process's memory, and works the same.
+func TestWithoutStore(t *testing.T) {
+	w := newWorld(t)
+	s := w.siteOf(w.newApp(origin+"/auth/callback", func(o *authcode.AppOptions) { o.Store, o.Sealer = nil, nil }), nil)
+	b := s.browser(alice).signIn()
+	b.get("/token?scope="+graphScope).wants(t, 200, "a token")
+	if all, err := s.h.Sessions(t.Context(), w.directory.User("alice").HomeAccountID()); err != nil || len(all) != 1 {
+		t.Errorf("%d sessions, %v", len(all), err)
+	}
+	b.signOut().wants(t, 303, "")
+	b.get("/public").wants(t, 200, "stranger")
+	for account := range s.app.Accounts(t.Context()) {
+		t.Errorf("a grant of %v is left", account)
+	}
+}
+
+func TestPersistentCookie(t *testing.T) {
+	s := newWorld(t).newSite(&signin.Options{AbsoluteTimeout: 24 * time.Hour, PersistentCookie: true})
+	b := s.browser(alice)
+	for _, c := range b.get(b.callbackOf("/me")).Cookies() {
+		if !strings.Contains(c.Name, "-flow-") && !strings.Contains(c.Name, "-loop") && c.MaxAge != 24*60*60 {
+			t.Errorf("cookie %s", c.Raw)
+		}
+	}
+}
+
+// Many sign-ins of one user at once: each has its session, and the index knows them all.
+func TestManySignInsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	replicas := []*site{w.newSite(nil), w.newSite(nil)}
+	var wait sync.WaitGroup
+	for i := range 20 {
+		wait.Go(func() { replicas[i%2].browser(alice).signIn() })
+	}
+	wait.Wait()
+	all, err := replicas[0].h.Sessions(t.Context(), w.directory.User("alice").HomeAccountID())
+	if err != nil || len(all) != 20 {
+		t.Errorf("%d sessions, %v", len(all), err)
 	}
 }
