@@ -101,8 +101,11 @@ func (w *faultyWay) spoil(toxic string) {
 	}
 }
 
+// heal ends the connections, too: removing a toxic that waits for ever may leave some as they were.
 func (w *faultyWay) heal() {
 	if err := w.proxy.Toxics.RemoveToxic(context.Background(), "fault"); err != nil {
 		w.t.Error(err)
 	}
+	w.cut()
+	w.mend()
 }

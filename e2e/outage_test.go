@@ -12,7 +12,10 @@ import (
 	"github.com/authcode-go/authcode/entratest"
 )
 
-const outageUsers = 12
+const (
+	outageWorkers = 4
+	outageUsers   = 12
+)
 
 // outage is replicas whose store goes away under load. There are three kinds of users.
 type outage struct {
@@ -69,10 +72,11 @@ func TestStoreOutage(t *testing.T) {
 
 func newOutage(t *testing.T, kind string) *outage {
 	t.Helper()
-	o := &outage{fleet: newFleet(t, 4), store: startMortalStore(t, kind)}
-	for i := range o.workers {
+	o := &outage{store: startMortalStore(t, kind)}
+	for i := range outageWorkers {
 		o.ways = append(o.ways, newWay(t, fmt.Sprintf("way %d", i), o.store.spec))
 	}
+	o.fleet = newFleet(t, outageWorkers) // they end first, and have something to write
 	o.valid = o.newCrew(t, "valid", time.Hour)
 	o.expiring = o.newCrew(t, "expiring", 2*time.Second)
 	o.unknown = o.newCrew(t, "unknown", time.Hour)
