@@ -78,7 +78,7 @@ func newOutage(t *testing.T, kind string) *outage {
 	}
 	o.fleet = newFleet(t, outageWorkers) // they end first, and have something to write
 	o.valid = o.newCrew(t, "valid", time.Hour)
-	o.expiring = o.newCrew(t, "expiring", 2*time.Second)
+	o.expiring = o.newCrew(t, "expiring", 10*time.Second) // enough for all replicas to have the same
 	o.unknown = o.newCrew(t, "unknown", time.Hour)
 	for _, c := range []*outageCrew{o.valid, o.expiring} {
 		for _, a := range onAll(t, o.workers, func(*worker) workerCommand {
