@@ -42,6 +42,7 @@ type conformanceModule struct {
 	arrives func(*forge, url.Values)         // what is wrong with the callback
 	auth    authcode.ClientAuth              // nil: the secret, posted
 	fails   []string                         // the words of the refusal; none: the user signs in
+	later   string                           // the word of what is refused after the sign-in, at a refresh
 	unsent  bool                             // the refusal comes before the code is sent
 	after   func(*testing.T, *conformedUser) // what is done once the user has signed in
 }
@@ -51,10 +52,12 @@ type conformedUser struct {
 	c   *authcode.AuthorizationCodeCredential
 	app *authcode.App
 	f   *forge
+
+	refused error // at a refresh
 }
 
 func TestConformanceBasicRP(t *testing.T) {
-	conformanceRun(t, []conformanceModule{
+	conformanceRun(t, "Basic RP", []conformanceModule{
 		{name: "oidcc-client-test", entra: true, after: func(t *testing.T, u *conformedUser) {
 			if mustToken(t, u.c, tokenFor(graphScope)).Token == "" {
 				t.Error("no token")
@@ -125,7 +128,7 @@ func conformanceClaims(t *testing.T, u *conformedUser) {
 }
 
 func TestConformanceConfigRP(t *testing.T) {
-	conformanceRun(t, []conformanceModule{
+	conformanceRun(t, "Config RP", []conformanceModule{
 		{name: "oidcc-client-test-discovery-openid-config", entra: true, after: func(t *testing.T, u *conformedUser) {
 			if !u.f.isOwn() {
 				u.f.wantCount("discovery", 1)
@@ -149,7 +152,7 @@ func TestConformanceConfigRP(t *testing.T) {
 
 func TestConformanceKeyRotation(t *testing.T) {
 	rotated := forgeVector{Key: "rsa-2", Header: forgeMembers("kid", `"rsa-2"`)}
-	conformanceRun(t, []conformanceModule{
+	conformanceRun(t, "key rotation", []conformanceModule{
 		{name: "oidcc-client-test-signing-key-rotation", entra: true, after: func(t *testing.T, u *conformedUser) {
 			u.f.published = []forgeJWK{{Key: "rsa-1"}, {Key: "rsa-2"}}
 			u.f.mint = func(signIn forgeCode) string { return rotated.mint(u.f, signIn) }
@@ -189,13 +192,14 @@ func TestConformanceRefresh(t *testing.T) {
 				_, err := u.c.GetToken(t.Context(), tokenFor(storageScope))
 				u.f.wantError(err, what)
 				u.f.wantCount("token", 2+n)
+				u.refused = err
 			}
 			if mustToken(t, u.c, tokenFor(graphScope)) != token {
 				t.Error("the grant from before was touched")
 			}
 		}
 	}
-	conformanceRun(t, []conformanceModule{
+	conformanceRun(t, "refresh", []conformanceModule{
 		{name: "oidcc-client-test-refresh-token", entra: true, after: func(t *testing.T, u *conformedUser) {
 			mustToken(t, u.c, tokenFor(storageScope))
 			mustToken(t, u.c, tokenFor(vaultScope))
@@ -220,16 +224,16 @@ func TestConformanceRefresh(t *testing.T) {
 			},
 			after: func(t *testing.T, u *conformedUser) { mustToken(t, u.c, tokenFor(storageScope)) }},
 		{name: "oidcc-client-test-refresh-token-invalid-issuer", entra: true,
-			server: refreshes(forgeVector{Claims: forgeMembers("iss", `"https://issuer.invalid"`)}), after: refused("issuer")},
+			server: refreshes(forgeVector{Claims: forgeMembers("iss", `"https://issuer.invalid"`)}), after: refused("issuer"), later: "issuer"},
 		{name: "oidcc-client-test-refresh-token-invalid-sub", entra: true,
-			server: refreshes(forgeVector{Claims: forgeMembers("sub", `"invalid"`)}), after: refused("not stored")},
+			server: refreshes(forgeVector{Claims: forgeMembers("sub", `"invalid"`)}), after: refused("not stored"), later: "not stored"},
 		{name: "oidcc-client-test-refresh-token with another audience", entra: true,
-			server: refreshes(forgeVector{Claims: forgeMembers("aud", `"other"`)}), after: refused("audience")},
+			server: refreshes(forgeVector{Claims: forgeMembers("aud", `"other"`)}), after: refused("audience"), later: "audience"},
 	})
 }
 
 func TestConformanceExtras(t *testing.T) {
-	conformanceRun(t, []conformanceModule{
+	conformanceRun(t, "extras", []conformanceModule{
 		{name: "oidcc-client-test-nonce-unless-code-flow", entra: true, // with a code it is optional; ours always sends one
 			token: forgeVector{ClaimsWithout: []string{"nonce"}}, fails: []string{"nonce"}},
 		{name: "oidcc-client-test-invalid-athash", entra: true,
@@ -266,7 +270,7 @@ func TestConformanceFAPI2(t *testing.T) {
 		f.document = func(document map[string]any) { document["authorization_response_iss_parameter_supported"] = true }
 	}
 	withIssuer := func(f *forge, callback url.Values) { callback.Set("iss", f.issuer(forgeTenant)) }
-	conformanceRun(t, []conformanceModule{
+	conformanceRun(t, "FAPI 2", []conformanceModule{
 		{name: prefix + "happy-path", entra: true, server: promises, arrives: withIssuer},
 		{name: prefix + "discovery-issuer-mismatch", entra: true, unsent: true, // of the callback where there is no document
 			server: func(f *forge) {
@@ -323,18 +327,29 @@ func TestConformanceFAPI2(t *testing.T) {
 	})
 }
 
-func conformanceRun(t *testing.T, modules []conformanceModule) {
+// conformanceRun plays a plan's modules, and compares what came of them with the document.
+func conformanceRun(t *testing.T, plan string, modules []conformanceModule) {
+	var rows []conformanceRow
+	complete := true
 	for _, m := range modules {
+		row := conformanceRow{name: m.name, expected: m.expected()}
 		if !m.notOwn {
-			t.Run(m.name+"/own endpoints", func(t *testing.T) { m.run(t, "") })
+			t.Run(m.name+"/own endpoints", func(t *testing.T) { row.own = m.run(t, "") })
+			complete = complete && row.own != ""
 		}
 		if m.entra {
-			t.Run(m.name+"/Entra layout", func(t *testing.T) { m.run(t, forgeTenant) })
+			t.Run(m.name+"/Entra layout", func(t *testing.T) { row.entra = m.run(t, forgeTenant) })
+			complete = complete && row.entra != ""
 		}
+		rows = append(rows, row)
+	}
+	if complete { // not only some, by -run
+		wantDocumented(t, plan, rows)
 	}
 }
 
-func (m conformanceModule) run(t *testing.T, segment string) {
+// run plays the module and says what came of it.
+func (m conformanceModule) run(t *testing.T, segment string) (observed string) {
 	f := newForge(t, segment)
 	f.mint = func(signIn forgeCode) string { return m.token.mint(f, signIn) }
 	if m.server != nil {
@@ -355,10 +370,15 @@ func (m conformanceModule) run(t *testing.T, segment string) {
 			t.Fatal(err)
 		}
 		if m.after != nil {
-			m.after(t, &conformedUser{c, app, f})
+			u := &conformedUser{c: c, app: app, f: f}
+			m.after(t, u)
+			if u.refused != nil {
+				return f.observed(nil) + "; " + conformanceError(u.refused)
+			}
 		}
-		return
+		return f.observed(nil)
 	}
+	observed = f.observed(err)
 	f.wantError(err, m.fails...)
 	f.wantNothingKept(app)
 	if m.unsent {
@@ -367,4 +387,5 @@ func (m conformanceModule) run(t *testing.T, segment string) {
 	if strings.Contains(m.name, "state-fails") && !errors.Is(err, authcode.ErrStateMismatch) {
 		t.Errorf("the error is not ErrStateMismatch: %v", err)
 	}
+	return observed
 }
