@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"go/format"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -141,19 +142,18 @@ func TestWebFragmentsCompile(t *testing.T) {
 	var bodies strings.Builder
 	declared := regexp.MustCompile(`(?m)^([\w, ]+) :=`)
 	for i, fragment := range fragments {
+		if formatted, err := format.Source([]byte(fragment)); err != nil || string(formatted) != fragment {
+			t.Errorf("not as gofmt has it (%v):\n%s\nbut\n%s", err, fragment, formatted)
+		}
 		if strings.HasPrefix(fragment, "func ") {
 			bodies.WriteString(fragment)
 			continue
 		}
 		bodies.WriteString("func fragment" + strconv.Itoa(i) + "() error {\n" + fragment)
-		for _, names := range declared.FindAllStringSubmatch(fragment, -1) {
-			for name := range strings.SplitSeq(names[1], ", ") {
-				if name != "_" && !strings.Contains(fragment, "return h.") {
-					bodies.WriteString("_ = " + name + "\n")
-				}
-			}
-		}
 		if !strings.Contains(fragment, "\nreturn ") {
+			for _, names := range declared.FindAllStringSubmatch(fragment, -1) {
+				bodies.WriteString(strings.Repeat("_, ", strings.Count(names[1], ",")) + "_ = " + names[1] + "\n")
+			}
 			bodies.WriteString("return nil\n")
 		}
 		bodies.WriteString("}\n")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -37,59 +38,65 @@ func startWebApp(t *testing.T) *webapp {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	w := &webapp{chromium: startChromium(t, server), origin: origin}
-	dir := t.TempDir()
-	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, server.CertPEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "webapp")
-	build := exec.Command("go", "build", "-o", program, "./webapp")
-	build.Dir = "../examples"
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	program := filepath.Join(t.TempDir(), "webapp")
+	build(t, "../examples", program, "./webapp")
 	web := directory.App("web")
-	run := exec.CommandContext(t.Context(), program, "-listen", fmt.Sprintf("localhost:%d", port))
-	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
-	run.WaitDelay = 30 * time.Second
-	run.Env = append(os.Environ(), "AZURE_AUTHORITY_HOST="+server.URL(), "AZURE_TENANT_ID="+web.TenantID, "AZURE_CLIENT_ID="+web.ClientID,
-		"AZURE_CLIENT_SECRET="+web.Secrets[0], "REDIRECT_URI="+origin+"/auth/callback", "CA_FILE="+ca)
-	var output bytes.Buffer
-	ready := make(chan struct{})
-	run.Stderr = &readyWriter{to: &output, ready: ready}
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- run.Wait() }()
-	t.Cleanup(func() {
-		if err := <-ended; err != nil && t.Context().Err() == nil {
-			t.Errorf("the web app ended with %v\n%s", err, &output)
-		}
-	})
-	select {
-	case <-ready:
-	case err := <-ended:
-		ended <- nil
-		t.Fatalf("the web app ended at once: %v\n%s", err, &output)
-	}
+	startProgram(t, port, []string{program, "-listen", fmt.Sprintf("localhost:%d", port)},
+		"AZURE_AUTHORITY_HOST="+server.URL(), "AZURE_TENANT_ID="+web.TenantID, "AZURE_CLIENT_ID="+web.ClientID, "AZURE_CLIENT_SECRET="+web.Secrets[0],
+		"REDIRECT_URI="+origin+"/auth/callback", "CA_FILE="+writePEM(t, filepath.Join(t.TempDir(), "ca.pem"), "CERTIFICATE", derOf(t, server.CertPEM())))
 	return w
 }
 
-// readyWriter closes ready when a line says that the program listens.
-type readyWriter struct {
-	to    *bytes.Buffer
-	ready chan struct{}
-	seen  bool
+func derOf(t *testing.T, text []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(text)
+	if block == nil {
+		t.Fatal("no PEM")
+	}
+	return block.Bytes
 }
 
-func (w *readyWriter) Write(p []byte) (int, error) {
-	w.to.Write(p)
-	if !w.seen && strings.Contains(w.to.String(), "INFO listening ") {
-		w.seen = true
-		close(w.ready)
+func build(t *testing.T, dir, program, source string) {
+	t.Helper()
+	command := exec.Command("go", "build", "-o", program, source)
+	command.Dir = dir
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
-	return len(p), nil
+}
+
+// startProgram starts a program, waits until it listens on the port, and ends it with the test.
+func startProgram(t *testing.T, port int, command []string, environment ...string) {
+	t.Helper()
+	run := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
+	run.WaitDelay = 30 * time.Second
+	run.Env = append(os.Environ(), environment...)
+	var output bytes.Buffer
+	run.Stdout, run.Stderr = &output, &output
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = run.Wait() // by the signal
+	}()
+	t.Cleanup(func() { <-ended })
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		connection, err := net.Dial("tcp", fmt.Sprintf("localhost:%d", port))
+		if err == nil {
+			_ = connection.Close()
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ended:
+			t.Fatalf("the program ended before it listened:\n%s", &output)
+		}
+	}
 }
 
 func unusedPort(t *testing.T) int {
