@@ -108,7 +108,9 @@ func (b *backlog) saveAll(ctx context.Context, a *App, grants []*grant) bool {
 		b.mu.Lock()
 		delete(b.grants, g)
 		b.mu.Unlock()
-		g.settled(ctx)
+		if g.hasKept() {
+			g.settled(ctx)
+		}
 		if g.isUnsaved() { // a refresh came between
 			b.add(a, g)
 		}

@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -269,8 +270,8 @@ func (g *grant) refreshedAfterPause(ctx context.Context, q query) (azcore.Access
 		return azcore.AccessToken{}, g.unknownAccount(q)
 	}
 	if err := s.usable(q); err != nil {
-		if !g.reloaded(ctx, s) { // no other replica knows better
-			return azcore.AccessToken{}, err
+		if changed, fault := g.reloaded(ctx, s); fault != nil || !changed { // no other replica knows better
+			return azcore.AccessToken{}, cmp.Or(fault, err)
 		}
 		if access, ok := g.cached(q); ok {
 			return access, nil

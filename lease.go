@@ -106,17 +106,32 @@ func (g *grant) giveBack(ctx context.Context, held *lease) {
 	held.release(ctx)
 }
 
-// settled releases a lease that was kept, now that everything is written.
+// settled releases a lease that was kept, now that everything is written. It is a turn: a refresh of this replica that has begun
+// meanwhile has taken the lease over, and one that begins later asks for its own.
 func (g *grant) settled(ctx context.Context) {
+	g.turns.Start(ctx, turnKey{kind: turnSettle}, func(ctx context.Context) (outcome, error) {
+		return inFlight(ctx, g.app, func(ctx context.Context) (outcome, error) {
+			if held := g.takeKept(); held != nil {
+				g.giveBack(ctx, held)
+			}
+			return outcome{}, nil
+		})
+	})
+}
+
+// takeKept takes over the lease that was kept; nil: none was.
+func (g *grant) takeKept() *lease {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	held := g.kept
-	if g.unsaved != nil {
-		held = nil
-	} else {
-		g.kept = nil
-	}
-	g.mu.Unlock()
-	held.release(ctx)
+	g.kept = nil
+	return held
+}
+
+func (g *grant) hasKept() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kept != nil
 }
 
 // errLeased means that another replica has been refreshing the grant for longer than a lease lasts.
@@ -125,6 +140,9 @@ var errLeased = errors.New("another replica holds the grant's lease")
 // takeLease waits until the lease is ours, or until there is a token for the call without it.
 func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
 	key := g.app.recordKey(g.account())
+	if held := g.takeKept(); held != nil {
+		return held, nil, nil
+	}
 	began := time.Now()
 	for poll := shortPoll; ; poll = min(2*poll, longPoll) {
 		held, granted, fault := g.app.tryLease(ctx, key)

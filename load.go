@@ -97,10 +97,10 @@ func (g *grant) lookLater() {
 }
 
 // reloaded looks at the store because s is of no use without the user: they may have signed in at another replica. It reports whether
-// there is something else now.
-func (g *grant) reloaded(ctx context.Context, s *snapshot) bool {
+// there is something else now; an error is the store's, and then nobody is asked to sign in.
+func (g *grant) reloaded(ctx context.Context, s *snapshot) (bool, error) {
 	if g.app.store == nil {
-		return false
+		return false, nil
 	}
 	_, err := g.turns.Do(ctx, turnKey{kind: turnReload}, func(ctx context.Context) (outcome, error) {
 		return inFlight(ctx, g.app, func(ctx context.Context) (outcome, error) {
@@ -112,8 +112,11 @@ func (g *grant) reloaded(ctx context.Context, s *snapshot) bool {
 			return outcome{}, err
 		})
 	})
+	if _, broken := errors.AsType[*brokenRecordError](err); err != nil && !broken {
+		return false, err
+	}
 	now := g.current.Load()
-	return err == nil && now != nil && now.version != s.version
+	return now != nil && now.version != s.version, nil
 }
 
 // account is whose grant it is, as far as that is known.

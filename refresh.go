@@ -26,6 +26,7 @@ const (
 	turnLoad             // the grant is read from the store
 	turnLook             // the grant is compared with the store
 	turnReload           // the same, whether it is time or not
+	turnSettle           // a lease that was kept is given back
 )
 
 // outcome is what a turn gave, and which call it answers.

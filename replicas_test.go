@@ -337,6 +337,49 @@ func TestTheLeaseIsKeptWhileTheOutcomeIsUnwritten(t *testing.T) {
 	})
 }
 
+// TestAKeptLeaseIsNotGivenBackDuringTheNextRefresh: what was owed is written while the next refresh is under way.
+func TestAKeptLeaseIsNotGivenBackDuringTheNextRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		first, second := e.ownReplica(store), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		store.noSwaps.Store(true)
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 5 * time.Second})
+		time.AfterFunc(time.Second, func() { store.noSwaps.Store(false) })
+		var wg sync.WaitGroup
+		wg.Go(func() { mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) })
+		time.Sleep(3 * time.Second) // the backlog has written what the first refresh brought
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		wg.Wait()
+		e.wantRequests(1, 2)
+	})
+}
+
+// TestAMarkedGrantAndNoStore: whether its user has signed in elsewhere cannot be told, so nobody is asked to.
+func TestAMarkedGrantAndNoStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.replica(store)
+		e.signIn(app, alice, graphScope)
+		if err := e.RevokeSessions(alice); err != nil {
+			t.Fatal(err)
+		}
+		expire()
+		if _, err := app.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)); err == nil {
+			t.Fatal("revoked, and a token")
+		}
+		store.down.Store(true)
+		_, err := app.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
+		if _, required := errors.AsType[*authcode.AuthenticationRequiredError](err); required || !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // leaseless is a store without leases.
 type leaseless struct{ authcode.Store }
 
