@@ -89,27 +89,6 @@ func (s *stage) fresh() *appReplica {
 	return one.(*appReplica)
 }
 
-// onStores runs a test on each store, at the same time: they wait more than they work, whatever -parallel says.
-func onStores(t *testing.T, test func(*testing.T, storeSpec)) {
-	together(t, []string{"redis", "postgres"}, func(t *testing.T, kind string) {
-		if kind == "redis" {
-			test(t, startRedis(t))
-			return
-		}
-		test(t, startPostgres(t, "max_connections=300"))
-	})
-}
-
-// together runs a subtest for each name, at the same time.
-func together(t *testing.T, names []string, test func(*testing.T, string)) {
-	t.Helper()
-	var all sync.WaitGroup
-	for _, name := range names {
-		all.Go(func() { t.Run(name, func(t *testing.T) { test(t, name) }) })
-	}
-	all.Wait()
-}
-
 // TestHolderKilled is threats rows 100 and 102: a replica is killed when the server has processed its refresh. At Entra the user stays
 // signed in, and the next replica serves them when the lease is over; where the family is revoked they must sign in.
 func TestHolderKilled(t *testing.T) {
@@ -318,14 +297,4 @@ func (p *provider) redeemed() (users []string) {
 		}
 	}
 	return users
-}
-
-// waitUntil polls.
-func waitUntil(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(startTime); !is(); <-time.After(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
