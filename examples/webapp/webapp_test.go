@@ -155,6 +155,7 @@ func TestFilesBehindAPolicy(t *testing.T) {
 func TestErrorsHaveTheAppsLook(t *testing.T) {
 	s := stage.New(t)
 	origin := start(t, s)
-	s.NewBrowser(alice).Open(origin+"/auth/callback?code=x&state=y").Wants(t, 400, "This sign-in is not from here", "/style.css", "To the start")
+	s.NewBrowser(alice).Open(origin+"/auth/callback?code=x&state=y").Wants(t, 400, "This sign-in is not from here", "/style.css", `<a class="button primary"`)
+	s.NewBrowser(alice).Open(origin+"/auth/nowhere").Wants(t, 404, "There is no such page", "/style.css", "To the start")
 	s.NewBrowser(alice).Open(origin+"/auth/logout").Wants(t, 200, "Sign out?", "<form")
 }
