@@ -39,7 +39,9 @@ func (s *hookedStore) Get(ctx context.Context, key string) ([]byte, string, bool
 
 func (s *hookedStore) Swap(ctx context.Context, key, oldVersion, newVersion string, data []byte, ttl time.Duration) (bool, error) {
 	swapped, err := s.testStore.Swap(ctx, key, oldVersion, newVersion, data, ttl)
-	runHook(&s.afterSwap)
+	if swapped {
+		runHook(&s.afterSwap)
+	}
 	return swapped, err
 }
 
@@ -626,5 +628,73 @@ func TestARefusalIsNotBelievedBlindly(t *testing.T) {
 		}
 		store.down.Store(false)
 		mustToken(t, held, tokenFor(graphScope))
+	})
+}
+
+// TestALeaseIsHeldAndGivenBack: for as long as the work takes, a slow store's part included, and no longer.
+func TestALeaseIsHeldAndGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newHookedStore()
+		first, second := e.replica(store), e.replica(store.testStore)
+		held := e.signIn(first, alice, graphScope)
+		key, _, _ := store.only(t)
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 11 * time.Second, Times: 1})
+		store.onSwap.Store(new(func(string, string, string) {
+			store.onSwap.Store(nil)
+			time.Sleep(4900 * time.Millisecond)
+			if granted, err := store.inner.Lease(t.Context(), key, "another", time.Second); granted || err != nil {
+				t.Errorf("another was granted the lease: %v, %v", granted, err)
+			}
+		}))
+		mustToken(t, held, tokenFor(graphScope))
+		began := time.Now()
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(mailScope))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the lease was not given back for %v", took)
+		}
+	})
+}
+
+// TestLooksAreRareWhileTheStoreIsDown: it is asked every 30 seconds, not at each call.
+func TestLooksAreRareWhileTheStoreIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		held := e.signIn(e.replica(store), alice, graphScope)
+		store.down.Store(true)
+		time.Sleep(6 * time.Minute)
+		gets := store.count("get")
+		for range 100 {
+			mustToken(t, held, tokenFor(graphScope))
+			synctest.Wait()
+		}
+		if n := store.count("get") - gets; n != 1 {
+			t.Errorf("%d reads for 100 calls", n)
+		}
+	})
+}
+
+// roundless is a store whose rounds of KeepAlive another replica has.
+type roundless struct{ *testStore }
+
+func (s roundless) Lease(ctx context.Context, key, owner string, ttl time.Duration) (bool, error) {
+	if strings.HasPrefix(key, "keepalive:") {
+		return false, nil
+	}
+	return s.testStore.Lease(ctx, key, owner, ttl)
+}
+
+// TestKeepAliveLeavesTheRoundToItsHolder: who is refused the round looks at nothing.
+func TestKeepAliveLeavesTheRoundToItsHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.replica(roundless{store})
+		e.signIn(app, alice, graphScope)
+		go func() { _ = app.KeepAlive(t.Context(), nil) }()
+		time.Sleep(10 * 24 * time.Hour)
+		if n := store.count("list"); n != 0 {
+			t.Errorf("listed %d times", n)
+		}
+		_ = app.Close()
 	})
 }
