@@ -323,11 +323,16 @@ func TestLostAnswer(t *testing.T) {
 	b := s.browser(alice)
 	callback := b.callbackOf("/me")
 	w.Inject(entratest.Fault{GrantType: "authorization_code", LoseAnswer: true, Times: 1})
-	b.get(callback).wants(t, 503, "Please try again")
+	if page := b.get(callback).wants(t, 503, "Please try again"); !strings.Contains(page.body, `<a href="">Try again</a>`) {
+		t.Errorf("no link to this very callback in %s", page.body)
+	}
 	if w.codePosts() != 1 {
 		t.Errorf("%d code POSTs at first", w.codePosts())
 	}
-	b.get(callback).wants(t, 502, "You were not signed in") // it was spent: the server says so
+	// It was spent: the server says so, and only a new sign-in helps.
+	if page := b.get(callback).wants(t, 502, "You were not signed in"); !strings.Contains(page.body, `<a href="/auth/login?`) {
+		t.Errorf("no link to a new sign-in in %s", page.body)
+	}
 	for range 3 {
 		b.get(callback).wants(t, 502, "You were not signed in")
 	}
