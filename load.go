@@ -52,16 +52,20 @@ func (g *grant) mended(q query, err error) error {
 	return required
 }
 
-// reread looks at the record before it is refreshed from. While the store is down Entra's refresh tokens, which stay good when they
-// are used twice, are used on; those of a server of one's own may be good once, and another replica may have used ours.
+// reread looks at the record before it is refreshed from. What is owed to the store comes first: it may have been written though its
+// answer was lost, and another replica may have gone on from there. While the store is down Entra's refresh tokens, which stay good
+// when they are used twice, are used on; those of a server of one's own may be good once.
 func (g *grant) reread(ctx context.Context, q query) error {
-	before := g.sight()
-	stored, err := g.app.readRecord(ctx, g.account())
-	switch {
-	case err == nil:
-		g.reconcile(before, stored)
-		return nil
-	case g.isUnsaved(), g.app.site.own == nil:
+	err := g.trySave(ctx)
+	if err == nil {
+		before := g.sight()
+		var stored *snapshot
+		if stored, err = g.app.readRecord(ctx, g.account()); err == nil {
+			g.reconcile(before, stored)
+			return nil
+		}
+	}
+	if g.app.site.own == nil {
 		return nil
 	}
 	return g.mended(q, err)
