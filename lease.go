@@ -140,9 +140,7 @@ var errLeased = errors.New("another replica holds the grant's lease")
 // takeLease waits until the lease is ours, or until there is a token for the call without it.
 func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
 	key := g.app.recordKey(g.account())
-	if held := g.takeKept(); held != nil {
-		return held, nil, nil
-	}
+	g.takeKept().stop() // it may be another's by now, of a store that was down: asking again tells
 	began := time.Now()
 	for poll := shortPoll; ; poll = min(2*poll, longPoll) {
 		held, granted, fault := g.app.tryLease(ctx, key)
