@@ -213,12 +213,16 @@ func (c *chaos) onProcessed(do func(*slot)) {
 	crew := c.crews[rotations[c.random.IntN(len(rotations))].name]
 	hit := make(chan *slot, 1)
 	var once sync.Once
+	running := make(map[string]*slot) // by worker: the hook runs beside this goroutine
+	for _, s := range c.slots {
+		if s.resume.IsZero() {
+			running[s.worker.name] = s
+		}
+	}
 	crew.provider.set(func() {
 		crew.provider.processed = func(x *tokenPOST) {
-			for _, s := range c.slots {
-				if x.out != "" && s.worker.name == x.worker && s.resume.IsZero() {
-					once.Do(func() { do(s); hit <- s })
-				}
+			if s := running[x.worker]; s != nil && x.out != "" {
+				once.Do(func() { do(s); hit <- s })
 			}
 		}
 	})
