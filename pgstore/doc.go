@@ -21,8 +21,8 @@
 // A write that succeeded is read by everybody afterwards, of several that compete one wins, and with the server's
 // synchronous_commit as it is by default it is on disk before it succeeds: this is the store for a server that takes each
 // refresh token once. A failover to an asynchronous standby may still lose the last moment. A standby that is asked by mistake
-// gives an error. Leases are in an unlogged table, which costs no wait for the disk and is empty after a crash: a lease saves
-// requests and keeps nothing whole.
+// gives an error. A lease that was granted outlives a crash, too: a replica that could not write what a refresh brought keeps
+// the others from spending the same refresh token.
 //
 // An error wraps pgx's, and leaves open whether a write happened.
 package pgstore

@@ -268,6 +268,33 @@ func TestNothingIsHeldBetweenCalls(t *testing.T) {
 	}
 }
 
+// TestLeasesOutliveACrash: what a lease keeps other replicas from must not happen after a crash, either.
+func TestLeasesOutliveACrash(t *testing.T) {
+	server, err := testserver.StartPostgres()
+	testserver.Need(t, err)
+	t.Cleanup(func() { server.Stop() })
+	store := open(t, server.URL, nil)
+	lease := func(owner string) bool {
+		t.Helper()
+		granted, err := store.Lease(t.Context(), "key", owner, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return granted
+	}
+	if !lease("first") {
+		t.Fatal("a lease that nobody holds is refused")
+	}
+	server.Kill()
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	store.pool.Reset()
+	if lease("second") || !lease("first") {
+		t.Error("after a crash the lease is not its owner's")
+	}
+}
+
 func TestErrorsSayWhatToDo(t *testing.T) {
 	ctx := t.Context()
 	pool := connect(t, serverURL(t))

@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS authcode_records (
 
 CREATE INDEX IF NOT EXISTS authcode_records_expires_at ON authcode_records (expires_at); -- for Store.Clean
 
-CREATE UNLOGGED TABLE IF NOT EXISTS authcode_leases (
+-- Not unlogged: after a crash, too, nobody is to use a refresh token whose successor another replica could not write yet.
+CREATE TABLE IF NOT EXISTS authcode_leases (
   key text COLLATE "C" PRIMARY KEY,
   owner text COLLATE "C" NOT NULL,
   expires_at timestamptz NOT NULL

@@ -69,7 +69,9 @@ func (n names) statements() statements {
 			VALUES ($1, $2, clock_timestamp() + $3 * interval '1 microsecond')
 			ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
 			WHERE l.owner = excluded.owner OR l.expires_at <= clock_timestamp()`),
-		release: put(`DELETE FROM authcode_leases WHERE key = $1 AND owner = $2`),
+		// Not worth a wait for the disk: one that a crash undoes costs others the rest of the lease's time.
+		release: put(`DELETE FROM authcode_leases WHERE key = $1 AND owner = $2
+			AND set_config('synchronous_commit', 'off', true) IS NOT NULL`),
 
 		firstPage: put(`SELECT key FROM authcode_records WHERE key >= $1 AND expires_at > now() ORDER BY key LIMIT $2`),
 		nextPage:  put(`SELECT key FROM authcode_records WHERE key > $1 AND expires_at > now() ORDER BY key LIMIT $2`),
