@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,12 +17,14 @@ const (
 	faultPatience = time.Second             // with a store that fails at leases
 )
 
-// lease is this replica's right to refresh one grant, for the sake of economy: what keeps grants whole is the swap.
+// lease is this replica's right to refresh one grant. It saves requests, and where a refresh token is good once it keeps two replicas
+// from using the same; what keeps records whole is the swap.
 type lease struct {
 	app    *App
 	key    string
 	cancel context.CancelFunc // of the renewals
 	done   chan struct{}
+	over   atomic.Pointer[moment] // when another replica may have it: counted from before it was asked for, so rather too early
 }
 
 // tryLease asks for the lease once. A store without leases gives it: the swap decides. So does one that fails at it where a refresh
@@ -31,14 +34,26 @@ func (a *App) tryLease(ctx context.Context, key string) (held *lease, granted bo
 	if !ok {
 		return nil, true, nil
 	}
-	granted, err := a.askLease(ctx, leaser, key, leaseTime)
+	l := &lease{app: a, key: key, done: make(chan struct{})}
+	granted, err := l.ask(ctx, leaser)
 	switch {
 	case err != nil && a.site.own == nil:
 		return nil, true, nil
 	case err != nil || !granted:
 		return nil, false, err
 	}
-	return a.renewLease(ctx, leaser, key), true, nil
+	l.renew(ctx, leaser)
+	return l, true, nil
+}
+
+// ask asks for the lease, or for more of its time.
+func (l *lease) ask(ctx context.Context, leaser Leaser) (granted bool, err error) {
+	over := momentAt(time.Now().Add(leaseTime))
+	granted, err = l.app.askLease(ctx, leaser, l.key, leaseTime)
+	if granted && err == nil {
+		l.over.Store(&over)
+	}
+	return granted, err
 }
 
 func (a *App) askLease(ctx context.Context, leaser Leaser, key string, most time.Duration) (granted bool, err error) {
@@ -48,10 +63,9 @@ func (a *App) askLease(ctx context.Context, leaser Leaser, key string, most time
 	return leaser.Lease(ctx, key, a.replica, most)
 }
 
-// renewLease holds on to the lease until it is released. A renewal that is refused changes nothing: the request is under way.
-func (a *App) renewLease(ctx context.Context, leaser Leaser, key string) *lease {
-	ctx, cancel := context.WithCancel(ctx)
-	l := &lease{app: a, key: key, cancel: cancel, done: make(chan struct{})}
+// renew holds on to the lease until it is released. A renewal that is refused changes nothing: the request is under way.
+func (l *lease) renew(ctx context.Context, leaser Leaser) {
+	ctx, l.cancel = context.WithCancel(ctx)
 	go func() {
 		defer close(l.done)
 		ticker := time.NewTicker(leaseRenew)
@@ -59,13 +73,23 @@ func (a *App) renewLease(ctx context.Context, leaser Leaser, key string) *lease 
 		for {
 			select {
 			case <-ticker.C:
-				_, _ = a.askLease(ctx, leaser, key, leaseTime)
+				_, _ = l.ask(ctx, leaser)
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return l
+}
+
+// isOver reports whether another replica may have the lease: this one was stopped, or could not renew it. nil never is.
+func (l *lease) isOver() bool { return l != nil && l.over.Load().passed(time.Now()) }
+
+// bound ends a request with the lease. What this replica knows of the refresh token is old then, and so is the request.
+func (l *lease) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l == nil {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, processStart.Add(l.over.Load().mono))
 }
 
 // release gives the lease back; nil is none. A release that fails costs others the rest of its time.
@@ -133,6 +157,9 @@ func (g *grant) hasKept() bool {
 	defer g.mu.Unlock()
 	return g.kept != nil
 }
+
+// errLeaseOver means that the lease ended before the request was sent.
+var errLeaseOver = errors.New("the lease ended first: this process was stopped, or the store is slow")
 
 // errLeased means that another replica has been refreshing the grant for longer than a lease lasts.
 var errLeased = errors.New("another replica holds the grant's lease")

@@ -85,7 +85,7 @@ func (g *grant) holdOff(q query, err error) {
 var errMovedOn = errors.New("the grant has moved on")
 
 // refresh is one turn. A refusal of a refresh token that a new sign-in has replaced meanwhile says nothing: the turn is taken
-// once more with the new one.
+// once more with the new one. So it is where another replica may have got the lease before anything was sent.
 func (g *grant) refresh(ctx context.Context, q query) (access azcore.AccessToken, err error) {
 	defer func() {
 		if err != nil {
@@ -93,28 +93,26 @@ func (g *grant) refresh(ctx context.Context, q query) (access azcore.AccessToken
 		}
 	}()
 	access, err = g.refreshOnce(ctx, q)
-	if errors.Is(err, errMovedOn) {
+	if errors.Is(err, errMovedOn) || errors.Is(err, errLeaseOver) {
 		access, err = g.refreshOnce(ctx, q)
 	}
-	if errors.Is(err, errMovedOn) {
+	switch {
+	case errors.Is(err, errMovedOn):
 		err = g.unknownAccount(q)
+	case errors.Is(err, errLeaseOver):
+		err = unavailable("refreshing a grant", err)
 	}
 	return access, err
 }
 
-// refreshOnce takes the lease, looks again, asks the server, and keeps what it gave. Without a store the first two are short.
+// refreshOnce takes the lease and looks again, asks the server, and keeps what it gave.
 func (g *grant) refreshOnce(ctx context.Context, q query) (azcore.AccessToken, error) {
 	had := g.current.Load()
-	if g.app.store != nil {
-		held, served, err := g.takeLease(ctx, q, had)
-		if err != nil || served != nil {
-			return served.given(), err
-		}
-		defer g.giveBack(context.WithoutCancel(ctx), held)
-		if err := g.reread(ctx, q); err != nil {
-			return azcore.AccessToken{}, err
-		}
+	held, served, err := g.prepare(ctx, q, had)
+	if err != nil || served != nil {
+		return served.given(), err
 	}
+	defer g.giveBack(context.WithoutCancel(ctx), held)
 	now, generation := g.state()
 	if now == nil {
 		return azcore.AccessToken{}, g.unknownAccount(q)
@@ -126,10 +124,37 @@ func (g *grant) refreshOnce(ctx context.Context, q query) (azcore.AccessToken, e
 		return azcore.AccessToken{}, err
 	}
 	began := time.Now()
-	answer, failed := g.app.post(ctx, g.refreshRequest(now.holding, q))
+	answer, failed := g.postWithin(ctx, held, g.refreshRequest(now.holding, q))
+	if failed != nil && failed.fate == unsent && held.isOver() { // what was read is old
+		return azcore.AccessToken{}, errLeaseOver
+	}
 	token, err := g.settle(ctx, now.holding, generation, q, answer, failed)
 	g.app.report(ctx, EventRefresh, began, q, answer, now.account.ID, err)
 	return token.access, err
+}
+
+// prepare takes the lease and looks at what is stored; without a store there is nothing to do. It gives a token if that makes the
+// refresh needless.
+func (g *grant) prepare(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
+	if g.app.store == nil {
+		return nil, nil, nil
+	}
+	held, served, err = g.takeLease(ctx, q, had)
+	if err != nil || served != nil {
+		return nil, served, err
+	}
+	if err := g.reread(ctx, q); err != nil {
+		g.giveBack(context.WithoutCancel(ctx), held)
+		return nil, nil, err
+	}
+	return held, nil, nil
+}
+
+// postWithin sends a refresh while the lease lasts.
+func (g *grant) postWithin(ctx context.Context, held *lease, r tokenRequest) (*tokenAnswer, *failure) {
+	ctx, cancel := held.bound(ctx)
+	defer cancel()
+	return g.app.post(ctx, r)
 }
 
 // since gives a token that makes a refresh needless: a fresh one, or for a call with claims one that is newer than what there

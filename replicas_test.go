@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/authcode-go/authcode"
@@ -190,10 +191,15 @@ func (e *entra) replica(store authcode.Store) *authcode.App {
 // ownReplica is the same at a server of one's own, which may rotate strictly.
 func (e *entra) ownReplica(store authcode.Store) *authcode.App {
 	e.tb.Helper()
+	return e.newApp(e.ownOptions(store, e.client()))
+}
+
+func (e *entra) ownOptions(store authcode.Store, client azcore.ClientOptions) *authcode.AppOptions {
+	e.tb.Helper()
 	base := e.URL() + "/" + e.tenant.ID
-	return e.newApp(&authcode.AppOptions{Sealer: testSealer(e.tb, 1), Store: store, Endpoints: &authcode.Endpoints{
+	return &authcode.AppOptions{ClientOptions: client, Sealer: testSealer(e.tb, 1), Store: store, Endpoints: &authcode.Endpoints{
 		Authorize: base + "/oauth2/v2.0/authorize", Token: base + "/oauth2/v2.0/token", Issuer: base + "/v2.0", JWKS: base + "/discovery/v2.0/keys",
-	}})
+	}}
 }
 
 // aliceID is her account's.

@@ -25,7 +25,8 @@ type Store interface {
 }
 
 // Leaser is what a [Store] may also be, found by type assertion: then one replica at a time refreshes a grant. Leases save
-// requests to the server; what keeps grants whole is Swap. All times are by the store's own clock.
+// requests to the server; what keeps records whole is Swap. At a server that takes each refresh token once they keep the grant, too:
+// there a lease should outlive a crash of the store as its records do. All times are by the store's own clock.
 type Leaser interface {
 	// Lease gives owner the key for ttl if nobody else holds it; the owner again: its lease begins anew. The key need not
 	// have a record.

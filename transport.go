@@ -74,6 +74,10 @@ func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
 		if err := keepInMemory(req); err != nil {
 			return nil, &proofError{fmt.Errorf("a policy left a form that cannot be read: %w", err)}
 		}
+		if err := req.Context().Err(); err != nil { // as after a slow assertion; net/http reports nothing of such a try
+			call.sent.started.Store(true)
+			return nil, err
+		}
 	}
 	resp, err := t.inner.Do(req)
 	switch {

@@ -1,0 +1,119 @@
+package authcode_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/authcode-go/authcode"
+	"github.com/authcode-go/authcode/entratest"
+)
+
+// stopping is a replica's way to the store that stops with the process, as under SIGSTOP: meanwhile no lease is renewed.
+type stopping struct {
+	*testStore
+	afterGet atomic.Int64 // so many readings under the lease end in a stop, after the store answered
+	leased   atomic.Bool
+	stopped  atomic.Bool
+}
+
+const longerThanALease = 16 * time.Second
+
+func (s *stopping) stop() {
+	s.stopped.Store(true)
+	time.Sleep(longerThanALease)
+	s.stopped.Store(false)
+}
+
+func (s *stopping) Get(ctx context.Context, key string) ([]byte, string, bool, error) {
+	data, version, found, err := s.testStore.Get(ctx, key)
+	if s.leased.Load() && s.afterGet.Add(-1) >= 0 {
+		s.stop()
+	}
+	return data, version, found, err
+}
+
+func (s *stopping) Lease(ctx context.Context, key, owner string, ttl time.Duration) (bool, error) {
+	if s.stopped.Load() {
+		return false, errStoreDown
+	}
+	granted, err := s.testStore.Lease(ctx, key, owner, ttl)
+	if granted {
+		s.leased.Store(true)
+	}
+	return granted, err
+}
+
+func (s *stopping) Release(ctx context.Context, key, owner string) error {
+	s.leased.Store(false)
+	return s.testStore.Release(ctx, key, owner)
+}
+
+// TestAReplicaThatStoppedBeforeItsRequest: its lease is over, and another replica has spent the refresh token that it read. Where the
+// family of a token that is used twice is revoked, it must not send it.
+func TestAReplicaThatStoppedBeforeItsRequest(t *testing.T) {
+	for _, where := range []string{"after reading the record", "in a policy"} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+				way := &stopping{testStore: store}
+				var once sync.Once
+				armed := false
+				client := e.client()
+				client.PerRetryPolicies = []policy.Policy{policyFunc(func(r *policy.Request) (*http.Response, error) {
+					if armed {
+						once.Do(way.stop)
+					}
+					return r.Next()
+				})}
+				stops, other := e.newApp(e.ownOptions(way, client)), e.ownReplica(store)
+				e.signIn(stops, alice, graphScope, "offline_access")
+				mustToken(t, other.Credential(e.aliceID()), tokenFor(graphScope))
+				expire()
+				if where == "in a policy" {
+					armed = true
+				} else {
+					way.afterGet.Store(1)
+				}
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					late := mustToken(t, stops.Credential(e.aliceID()), tokenFor(graphScope))
+					if got := mustToken(t, other.Credential(e.aliceID()), tokenFor(graphScope)); got.Token != late.Token {
+						t.Error("the replica that stopped has another token")
+					}
+				})
+				time.Sleep(time.Second)
+				mustToken(t, other.Credential(e.aliceID()), tokenFor(graphScope)) // when the lease is over
+				wg.Wait()
+				e.wantRequests(1, 1)
+				expire()
+				mustToken(t, stops.Credential(e.aliceID()), tokenFor(graphScope)) // the family lives
+			})
+		})
+	}
+}
+
+// TestAReplicaThatStopsEachTime gives up instead of trying for ever, and the grant stays.
+func TestAReplicaThatStopsEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEntra(t, nil)
+		way := &stopping{testStore: newTestStore()}
+		app := e.replica(way)
+		e.signIn(app, alice, graphScope)
+		expire()
+		way.afterGet.Store(2)
+		if _, err := app.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)); !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		e.wantRequests(1, 0)
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+		e.wantRequests(1, 1)
+	})
+}
