@@ -159,6 +159,9 @@ func (c *chaos) run(rounds int) (done int) {
 			c.t.Logf("seed %d, after round %d", c.seed, round+1)
 			return round + 1
 		}
+		if (round+1)%100 == 0 {
+			c.report(round + 1)
+		}
 	}
 	return rounds
 }
