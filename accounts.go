@@ -25,6 +25,13 @@ func (a *App) Accounts(ctx context.Context) iter.Seq2[Account, error] {
 			return
 		}
 		for _, key := range keys {
+			if err := a.checkOpen(ctx); err != nil {
+				yield(Account{}, err)
+				return
+			}
+			if a.backlog.removals.isMarked(key) { // forgotten; the store is yet to be told
+				continue
+			}
 			stored, err := a.readKey(ctx, key)
 			switch _, broken := errors.AsType[*brokenRecordError](err); {
 			case err != nil:
@@ -48,11 +55,8 @@ func (a *App) accountsInMemory(yield func(Account, error) bool) {
 
 // grantKeys lists first and reads later: what the caller does for each account must not hold a connection of the store.
 func (a *App) grantKeys(ctx context.Context) ([]string, error) {
-	if err := checkContext(ctx); err != nil {
+	if err := a.checkOpen(ctx); err != nil {
 		return nil, err
-	}
-	if a.isClosed() {
-		return nil, ErrClosed
 	}
 	if a.store == nil {
 		return nil, nil

@@ -36,6 +36,7 @@ type App struct {
 
 	backlog     backlog
 	callbacks   callbackBoard
+	patience    patience
 	redemptions flight.Shared[redemption, *AuthorizationCodeCredential]
 	registry    registry
 	trusts      trusts
@@ -250,13 +251,10 @@ func (a *App) Credential(accountID string) *AuthorizationCodeCredential {
 // revokeSignInSessions). Errors: ErrClosed; the context's; ErrStoreUnavailable: this replica has forgotten the account, and the
 // record is removed as soon as the store can be reached.
 func (a *App) Forget(ctx context.Context, accountID string) error {
-	if err := checkContext(ctx); err != nil {
+	err := a.checkOpen(ctx)
+	if err != nil {
 		return err
 	}
-	if a.isClosed() {
-		return ErrClosed
-	}
-	var err error
 	if a.store == nil {
 		a.registry.forget(accountID)
 	} else {
@@ -264,6 +262,16 @@ func (a *App) Forget(ctx context.Context, accountID string) error {
 	}
 	a.emit(ctx, Event{Kind: EventForget, Err: err, TenantID: a.tenants.home}, accountID)
 	return err
+}
+
+func (a *App) checkOpen(ctx context.Context) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
+	if a.isClosed() {
+		return ErrClosed
+	}
+	return nil
 }
 
 // RedirectURI is the one given to NewApp.

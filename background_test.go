@@ -3,6 +3,7 @@ package authcode_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,44 @@ func TestAccounts(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// TestAccountsThatWereForgotten are not given, though the store could not be told yet; nor is anything read after Close.
+func TestAccountsThatWereForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.replica(store)
+		e.signIn(app, alice, graphScope)
+		e.signIn(app, bob, graphScope)
+		store.readOnly.Store(true)
+		if err := app.Forget(t.Context(), e.aliceID()); !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Errorf("Forget gave %v", err)
+		}
+		var usernames []string
+		for account, err := range app.Accounts(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
+			usernames = append(usernames, account.Username)
+		}
+		if !slices.Equal(usernames, []string{bob}) {
+			t.Errorf("accounts %v", usernames)
+		}
+		store.readOnly.Store(false)
+		e.signIn(app, alice, graphScope)
+		given, gets := 0, 0
+		for _, err := range app.Accounts(t.Context()) {
+			if given++; given == 1 {
+				_ = app.Close()
+				gets = store.count("get")
+			} else if !errors.Is(err, authcode.ErrClosed) || store.count("get") != gets {
+				t.Errorf("after Close: %v, %d readings", err, store.count("get")-gets)
+			}
+		}
+		if given != 2 {
+			t.Errorf("given %d, want an account and ErrClosed", given)
+		}
+	})
 }
 
 // TestKeepAlive: users who are away keep their grants for longer than the server remembers an unused one, and of two replicas one

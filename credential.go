@@ -136,11 +136,11 @@ func (c *AuthorizationCodeCredential) getToken(ctx context.Context, options poli
 	}
 	if s := c.grant.current.Load(); s != nil && options.Claims == "" {
 		now := time.Now()
-		if now.Sub(processStart) >= s.look {
-			c.grant.lookBehind(ctx)
-		}
 		token, f := s.lookup(&options, now)
 		if f == fresh || f == stale && !token.retry.claim(now) {
+			if now.Sub(processStart) >= s.look { // a refresh looks anyway
+				c.grant.lookBehind(ctx)
+			}
 			return token.access, nil
 		}
 		if f == stale {

@@ -58,8 +58,8 @@ func (l *lease) ask(ctx context.Context, leaser Leaser) (granted bool, err error
 
 func (a *App) askLease(ctx context.Context, leaser Leaser, key string, most time.Duration) (granted bool, err error) {
 	defer contain("leasing a grant", &err)
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
+	ctx, done := a.inTime(ctx)
+	defer done()
 	return leaser.Lease(ctx, key, a.replica, most)
 }
 
@@ -100,8 +100,8 @@ func (l *lease) release(ctx context.Context) {
 	l.stop()
 	var err error
 	defer contain("releasing a lease", &err)
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
+	ctx, done := l.app.inTime(ctx)
+	defer done()
 	_ = l.app.store.(Leaser).Release(ctx, l.key, l.app.replica)
 }
 

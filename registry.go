@@ -110,17 +110,21 @@ func (r *registry) keepLocked(app *App, accountID string, c *AuthorizationCodeCr
 }
 
 // makeRoom lets one go that was not wanted since the hand of the clock last came by; the hand is Go's random order of a map. What
-// the Store could not be told stays.
+// the Store could not be told stays: while it is down there may be more than the limit, and afterwards two leave for each that comes.
 func (r *registry) makeRoom(except string) {
-	looks := looksForRoom
+	surplus, looks := min(len(r.known)-r.limit, 2), looksForRoom
 	for range 2 { // of a few accounts each may have been wanted: the hand comes by again
 		for accountID, c := range r.known {
+			if surplus <= 0 || looks <= -looksForRoom {
+				return
+			}
+			looks--
 			if accountID == except || c.grant.isUnsaved() {
 				continue
 			}
-			if looks--; looks <= 0 || !c.grant.wanted.Swap(false) {
+			if looks <= 0 || !c.grant.wanted.Swap(false) {
 				r.releaseLocked(accountID, c)
-				return
+				surplus--
 			}
 		}
 	}

@@ -55,9 +55,11 @@ var errContended = errors.New("other replicas wrote the record each time: nothin
 // save writes what is owed. The swap decides: what another replica wrote first is adopted, unless ours outranks it. An error means
 // that the store could not be told; the grant is then in the backlog.
 func (g *grant) save(ctx context.Context) error {
+	began := time.Now()
 	err := g.trySave(ctx)
 	if err != nil {
 		g.app.backlog.add(g.app, g)
+		g.app.emit(ctx, Event{Kind: EventStore, Duration: time.Since(began), Err: err, TenantID: g.app.tenants.home}, g.account())
 	}
 	return err
 }

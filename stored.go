@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	storeTime      = 5 * time.Second     // one call of the store
 	recordLifetime = idleLifetime        // by then the server refuses the refresh token
 	markKept       = 30 * 24 * time.Hour // a record that says why its user must sign in
 	leastLifetime  = time.Minute         // of a record without a refresh token
@@ -75,8 +74,8 @@ func (a *App) readRecord(ctx context.Context, accountID string) (*snapshot, erro
 
 func (a *App) readKey(ctx context.Context, key string) (s *snapshot, err error) {
 	defer contain("reading a grant", &err)
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
+	ctx, done := a.inTime(ctx)
+	defer done()
 	data, version, found, err := a.store.Get(ctx, key)
 	switch {
 	case err != nil:
@@ -103,8 +102,8 @@ func (a *App) readKey(ctx context.Context, key string) (s *snapshot, err error) 
 // writeRecord swaps a snapshot in. An error leaves open whether it was written; the same call again tells.
 func (a *App) writeRecord(ctx context.Context, key, oldVersion, newVersion string, s *snapshot) (swapped bool, err error) {
 	defer contain("writing a grant", &err)
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
+	ctx, done := a.inTime(ctx)
+	defer done()
 	sealed, err := a.sealer.EncryptWithContext(ctx, encodeRecord(s), a.recordData(key))
 	if err != nil {
 		return false, unavailable("sealing a grant", err)
@@ -135,8 +134,8 @@ func (s *snapshot) recordTTL(now time.Time) time.Duration {
 
 func (a *App) deleteRecord(ctx context.Context, key string) (err error) {
 	defer contain("removing a grant", &err)
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
+	ctx, done := a.inTime(ctx)
+	defer done()
 	if err := a.store.Delete(ctx, key); err != nil {
 		return unavailable("removing a grant", err)
 	}
