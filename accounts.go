@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
+	"sync"
 )
 
 // errNoLister means that the store cannot say which grants there are.
@@ -24,25 +26,59 @@ func (a *App) Accounts(ctx context.Context) iter.Seq2[Account, error] {
 			a.accountsInMemory(yield)
 			return
 		}
-		for _, key := range keys {
-			if err := a.checkOpen(ctx); err != nil {
-				yield(Account{}, err)
-				return
-			}
-			if a.backlog.removals.isMarked(key) { // forgotten; the store is yet to be told
-				continue
-			}
-			stored, err := a.readKey(ctx, key)
-			switch _, broken := errors.AsType[*brokenRecordError](err); {
-			case err != nil:
-				if !yield(Account{}, err) || !broken {
-					return
-				}
-			case stored != nil && !yield(stored.account, nil):
+		for some := range slices.Chunk(keys, readTogether) {
+			if !a.accountsUnder(ctx, some, yield) {
 				return
 			}
 		}
 	}
+}
+
+// accountsUnder gives the accounts whose records are under some keys, and reports whether to go on.
+func (a *App) accountsUnder(ctx context.Context, keys []string, yield func(Account, error) bool) bool {
+	for i, r := range a.readAll(ctx, keys) {
+		if err := a.checkOpen(ctx); err != nil {
+			yield(Account{}, err)
+			return false
+		}
+		if a.backlog.removals.isMarked(keys[i]) { // forgotten; the store is yet to be told
+			continue
+		}
+		if !r.give(yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// readTogether is how many records are read at once, so that a million do not take a million round trips one after another.
+const readTogether = 16
+
+// reading is what one of them gave.
+type reading struct {
+	stored *snapshot
+	err    error
+}
+
+func (r reading) give(yield func(Account, error) bool) bool {
+	if r.err != nil {
+		_, broken := errors.AsType[*brokenRecordError](r.err)
+		return yield(Account{}, r.err) && broken
+	}
+	return r.stored == nil || yield(r.stored.account, nil)
+}
+
+func (a *App) readAll(ctx context.Context, keys []string) []reading {
+	readings := make([]reading, len(keys))
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() {
+			r := &readings[i]
+			r.stored, r.err = a.readKey(ctx, key)
+		})
+	}
+	wg.Wait()
+	return readings
 }
 
 func (a *App) accountsInMemory(yield func(Account, error) bool) {

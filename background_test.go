@@ -65,6 +65,28 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// TestAccountsAreReadTogether: a round trip per account, one after another, would be minutes for a million.
+func TestAccountsAreReadTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEntra(t, nil)
+		store := &slowStore{testStore: newTestStore()}
+		app := e.replica(store)
+		e.signIn(app, alice, graphScope)
+		e.signIn(app, bob, graphScope)
+		store.takes.Store(int64(time.Second))
+		began, accounts := time.Now(), 0
+		for _, err := range app.Accounts(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
+			accounts++
+		}
+		if took := time.Since(began); accounts != 2 || took != time.Second {
+			t.Errorf("%d accounts took %v", accounts, took)
+		}
+	})
+}
+
 // TestAccountsThatWereForgotten are not given, though the store could not be told yet; nor is anything read after Close.
 func TestAccountsThatWereForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
