@@ -1,5 +1,5 @@
-// Package testserver starts the servers that stores are tested with: redis-server, PostgreSQL and PgBouncer, each on a free port
-// of the loopback interface, with a password, in a directory of its own that goes with it.
+// Package testserver starts the servers that stores are tested with: redis-server (Sentinel and Cluster, too), PostgreSQL and
+// PgBouncer, each on a free port of the loopback interface, with a password, in a directory of its own that goes with it.
 //
 // It is on the standard library alone, so that every module's tests may import it and no user's go.mod knows of it.
 package testserver

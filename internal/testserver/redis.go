@@ -27,10 +27,7 @@ func StartRedis(arguments ...string) (*Redis, error) {
 }
 
 func startRedis(password string, arguments ...string) (*Redis, error) {
-	program, err := find("redis-server", "redis-server")
-	if valkey, absent := find("valkey-server", "valkey-server"); err != nil && absent == nil {
-		program, err = valkey, nil
-	}
+	program, err := redisProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +47,14 @@ func startRedis(password string, arguments ...string) (*Redis, error) {
 		}
 		return &Redis{process: p, Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Password: password}, nil
 	})
+}
+
+func redisProgram() (string, error) {
+	program, err := find("redis-server", "redis-server")
+	if valkey, absent := find("valkey-server", "valkey-server"); err != nil && absent == nil {
+		return valkey, nil
+	}
+	return program, err
 }
 
 // Do sends one command on a connection of its own and gives the answer: a status, a number or a text.
