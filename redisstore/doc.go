@@ -8,6 +8,9 @@
 // also in a Cluster. Times are the server's. Redis 5 and Valkey 7.2 are the oldest that have what it takes; the user of an ACL
 // needs the commands eval, evalsha, time, hmget, hget, hset, hdel, del, pexpireat, scan and for [Store.Check] info and config.
 //
+// Its tests run on Redis 7.0: on one server, in a Cluster, and behind Sentinel, whose primary they also kill. They have not run on
+// Valkey.
+//
 // # What it guarantees, and what it cannot
 //
 // A write that succeeded is read by everybody afterwards, and of several that compete one wins, as long as one primary has the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/authcode-go/authcode"
 	"github.com/authcode-go/authcode/internal/testserver"
@@ -31,6 +32,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	logging.Disable() // each client behind Sentinel tells whom it found
 	code := m.Run()
 	testserver.StopAll()
 	os.Exit(code)
@@ -183,23 +185,7 @@ func TestAMethodEndsWithItsContextThoughTheServerIsSilent(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close() })
 	client := redis.NewClient(&redis.Options{Addr: listener.Addr().String()})
 	t.Cleanup(func() { _ = client.Close() })
-	store := redisstore.New(client, nil)
-	for name, call := range map[string]func(context.Context) error{
-		"Get": func(ctx context.Context) error { _, _, _, err := store.Get(ctx, "key"); return err },
-		"Swap": func(ctx context.Context) error {
-			_, err := store.Swap(ctx, "key", "v1", "v2", nil, time.Hour)
-			return err
-		},
-		"Swap 1": func(ctx context.Context) error {
-			_, err := store.Swap(ctx, "key", "", "v1", nil, time.Hour)
-			return err
-		},
-		"Delete":  func(ctx context.Context) error { return store.Delete(ctx, "key") },
-		"Lease":   func(ctx context.Context) error { _, err := store.Lease(ctx, "key", "alice", time.Hour); return err },
-		"Release": func(ctx context.Context) error { return store.Release(ctx, "key", "alice") },
-		"List":    func(ctx context.Context) error { return store.List(ctx, "", func(string) bool { return true }) },
-		"Check":   func(ctx context.Context) error { _, err := store.Check(ctx); return err },
-	} {
+	for name, call := range methods(redisstore.New(client, nil), "key") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -210,6 +196,26 @@ func TestAMethodEndsWithItsContextThoughTheServerIsSilent(t *testing.T) {
 				t.Errorf("%v after %s, want %v at once", err, took, context.Canceled)
 			}
 		})
+	}
+}
+
+// methods are all calls that ask a server.
+func methods(store *redisstore.Store, key string) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Get": func(ctx context.Context) error { _, _, _, err := store.Get(ctx, key); return err },
+		"Swap": func(ctx context.Context) error {
+			_, err := store.Swap(ctx, key, "v1", "v2", nil, time.Hour)
+			return err
+		},
+		"Swap 1": func(ctx context.Context) error {
+			_, err := store.Swap(ctx, key, "", "v1", nil, time.Hour)
+			return err
+		},
+		"Delete":  func(ctx context.Context) error { return store.Delete(ctx, key) },
+		"Lease":   func(ctx context.Context) error { _, err := store.Lease(ctx, key, "alice", time.Hour); return err },
+		"Release": func(ctx context.Context) error { return store.Release(ctx, key, "alice") },
+		"List":    func(ctx context.Context) error { return store.List(ctx, "", func(string) bool { return true }) },
+		"Check":   func(ctx context.Context) error { _, err := store.Check(ctx); return err },
 	}
 }
 
