@@ -145,6 +145,11 @@ func TestErrorPage(t *testing.T) {
 	if strings.Contains(w.log.String(), "SECRET") {
 		t.Error("the panic's value is logged")
 	}
+	mood = ""
+	b.get("/auth/logout").wants(t, 200, "our own page: sign_out")
+	if seen.Action != "/auth/logout" {
+		t.Errorf("the app's own sign-out page would post to %q", seen.Action)
+	}
 }
 
 // Func: an error becomes a page that does not show it; after the answer has begun the connection is cut.

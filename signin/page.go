@@ -62,11 +62,15 @@ const (
 
 // Page is what a user is told. None of its fields but Err holds what others wrote.
 type Page struct {
+	// Action is where the page's form posts to: the one of PageSignOut, with a button, and everywhere=1 if the user wants to be signed
+	// out of all other browsers too. Empty: the page has no form.
+	Action string
 	// Err is the error behind it, for logs: it is logged already. nil: none, or it was logged when it happened.
 	Err error
 	// Kind is what the page is about.
 	Kind PageKind
-	// Link is where to go on, a local path or this page again. Empty: nowhere.
+	// Link is where to go on: a local path, or "?" for this very page again, as an empty href has it: its query may hold a code, and
+	// belongs into no page. Empty: nowhere.
 	Link string
 	// LinkText is what the link says.
 	LinkText string
@@ -82,8 +86,6 @@ type Page struct {
 	Text string
 	// Title is a heading.
 	Title string
-
-	action string // what the page's form posts to
 }
 
 type pageText struct {
@@ -221,9 +223,8 @@ func writePage(w http.ResponseWriter, page *Page) {
 	var body bytes.Buffer
 	err := pageTemplate.Execute(&body, struct {
 		*Page
-		Action string
-		Style  template.CSS
-	}{page, page.action, template.CSS(pageStyle)})
+		Style template.CSS
+	}{page, template.CSS(pageStyle)})
 	if err != nil {
 		http.Error(w, page.Title, page.Status) // unreachable: the template is ours
 		return

@@ -150,7 +150,7 @@ func (h *Handler) Sessions(ctx context.Context, accountID string) ([]Session, er
 }
 
 // EndSession ends one session of an account, by Session.ID. Ending one that is gone, or is another account's, changes nothing and is
-// no error. Other replicas refuse it within 10 seconds.
+// no error. Other replicas refuse it within 10 seconds. Errors: of what is no Session.ID; ErrStoreUnavailable, the context's.
 func (h *Handler) EndSession(ctx context.Context, accountID, id string) error {
 	key, ok := parseSessionKey(id)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		page := newPage(PageSignOut, nil)
-		page.action = h.logoutPath
+		page.Action = h.logoutPath
 		w.Header().Set("Referrer-Policy", "same-origin") // with no-referrer the form's Origin would be null
 		h.show(w, r, page)
 		return
