@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,8 +70,12 @@ type faultyWay struct {
 // newWay makes a way to the store that goes wrong on demand.
 func newWay(t *testing.T, name string, to storeSpec) *faultyWay {
 	t.Helper()
+	port, err := testserver.FreePort() // one that it gets again when it was cut
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, name, net.JoinHostPort("127.0.0.1", "0"), to.hostPort())
+	proxy := toxiproxy.NewProxy(server, name, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), to.hostPort())
 	if err := proxy.Start(); err != nil {
 		t.Fatal(err)
 	}

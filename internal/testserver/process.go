@@ -9,12 +9,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -172,14 +174,23 @@ func newDirectory(owner *account) (string, error) {
 	return directory, owner.own(directory)
 }
 
-// freePort may be taken by somebody else before the server listens: who starts one tries again.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// Ports below those that systems give to outgoing connections (from 32768 on Linux, from 49152 elsewhere): one of those would be
+// taken while a server that is to come back at its address is down.
+const (
+	firstPort = 20000
+	lastPort  = 32767
+)
+
+// FreePort is a port that nobody listens at. It may be taken by somebody else before the server listens: who starts one tries again.
+func FreePort() (port int, err error) {
+	for range attempts {
+		port = firstPort + mathrand.IntN(lastPort-firstPort+1)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // attempts is how many ports are tried.
@@ -189,7 +200,7 @@ const attempts = 5
 func onFreePort[S any](start func(port int) (S, error)) (server S, err error) {
 	for range attempts {
 		var port int
-		if port, err = freePort(); err != nil {
+		if port, err = FreePort(); err != nil {
 			return server, err
 		}
 		if server, err = start(port); err == nil || errors.Is(err, ErrMissing) {
