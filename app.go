@@ -36,6 +36,7 @@ type App struct {
 
 	backlog     backlog
 	callbacks   callbackBoard
+	outage      outage
 	patience    patience
 	redemptions flight.Shared[redemption, *AuthorizationCodeCredential]
 	registry    registry

@@ -60,7 +60,9 @@ func (a *App) askLease(ctx context.Context, leaser Leaser, key string, most time
 	defer contain("leasing a grant", &err)
 	ctx, done := a.inTime(ctx)
 	defer done()
-	return leaser.Lease(ctx, key, a.replica, most)
+	granted, err = leaser.Lease(ctx, key, a.replica, most)
+	a.outage.heard(err)
+	return granted, err
 }
 
 // renew holds on to the lease until it is released. A renewal that is refused changes nothing: the request is under way.

@@ -117,3 +117,44 @@ func TestAReplicaThatStopsEachTime(t *testing.T) {
 		e.wantRequests(1, 1)
 	})
 }
+
+// TestAnOutageLongerThanALease: what was refreshed when the store went down could not be written, and its lease is over when the store
+// is back. The others let it be written before they refresh, since the refresh token that they know may be spent.
+func TestAnOutageLongerThanALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		first, second := e.ownReplica(store), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 3 * time.Second, Times: 1})
+		var wg sync.WaitGroup
+		wg.Go(func() { mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) })
+		time.Sleep(time.Second)
+		store.down.Store(true)
+		time.AfterFunc(40*time.Second, func() { store.down.Store(false) })
+		began := time.Now()
+		for {
+			_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, authcode.ErrStoreUnavailable) {
+				t.Fatalf("after %v the other replica says %v", time.Since(began), err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(began); took > 50*time.Second {
+			t.Errorf("the other replica has a token after %v", took)
+		}
+		wg.Wait()
+		e.wantRequests(1, 1)
+		expire()
+		began = time.Now()
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope)) // the family lives
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("long after the outage a refresh took %v", took)
+		}
+		e.wantRequests(1, 2)
+	})
+}

@@ -143,7 +143,13 @@ func (g *grant) prepare(ctx context.Context, q query, had *snapshot) (held *leas
 	if err != nil || served != nil {
 		return nil, served, err
 	}
-	if err := g.reread(ctx, q); err != nil {
+	if g.app.site.own != nil {
+		err = g.app.outage.awaitWrites(ctx)
+	}
+	if err == nil {
+		err = g.reread(ctx, q)
+	}
+	if err != nil {
 		g.giveBack(context.WithoutCancel(ctx), held)
 		return nil, nil, err
 	}

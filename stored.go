@@ -77,6 +77,7 @@ func (a *App) readKey(ctx context.Context, key string) (s *snapshot, err error) 
 	ctx, done := a.inTime(ctx)
 	defer done()
 	data, version, found, err := a.store.Get(ctx, key)
+	a.outage.heard(err)
 	switch {
 	case err != nil:
 		return nil, unavailable("reading a grant", err)
@@ -109,6 +110,7 @@ func (a *App) writeRecord(ctx context.Context, key, oldVersion, newVersion strin
 		return false, unavailable("sealing a grant", err)
 	}
 	swapped, err = a.store.Swap(ctx, key, oldVersion, newVersion, sealed, s.recordTTL(time.Now()))
+	a.outage.heard(err)
 	if err != nil {
 		return false, unavailable("writing a grant", err)
 	}

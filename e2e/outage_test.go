@@ -17,14 +17,15 @@ const (
 	outageUsers   = 12
 )
 
-// outage is replicas whose store goes away under load. There are three kinds of users.
+// outage is replicas whose store goes away under load. There are four kinds of users.
 type outage struct {
 	*fleet
 	ways  []*faultyWay
 	store *mortalStore
 	// valid have tokens for the whole time, and are in every replica's memory; expiring are in memory, too, and their tokens have
-	// expired; unknown have signed in, and no replica has seen them.
-	valid, expiring, unknown *outageCrew
+	// expired; unknown have signed in, and no replica has seen them. At the server of strict a refresh token is good once, and some
+	// are being refreshed as the store goes.
+	valid, expiring, unknown, strict *outageCrew
 }
 
 // outageCrew is an app with one kind of users.
@@ -38,7 +39,7 @@ type outageCrew struct {
 // TestStoreOutage is threats row 97: the store is away for a while under load. Requests with a valid token are served, nobody is signed
 // out, those who cannot be served are told that it is the store, and what was refreshed meanwhile is stored when it is back.
 func TestStoreOutage(t *testing.T) {
-	lasts := 10 * time.Second
+	lasts := leaseTime + 2*time.Second
 	if *long {
 		lasts = time.Minute
 	}
@@ -56,6 +57,7 @@ func TestStoreOutage(t *testing.T) {
 		o := newOutage(t, kind)
 		o.expiring.provider.awaitExpiry()
 		o.expiring.provider.set(func() { o.expiring.provider.lifetime = time.Hour })
+		o.refreshStrict(t)
 		began := time.Now()
 		back := ways[name](o)
 		o.each(t, o.valid, "load")
@@ -66,6 +68,7 @@ func TestStoreOutage(t *testing.T) {
 			c.check(t, name, o.each(t, c, "unload"), time.Since(began), c == o.unknown)
 		}
 		back()
+		o.checkStrict(t, name)
 		o.checkStored(t, began)
 	})
 }
@@ -77,10 +80,11 @@ func newOutage(t *testing.T, kind string) *outage {
 		o.ways = append(o.ways, newWay(t, fmt.Sprintf("way %d", i), o.store.spec))
 	}
 	o.fleet = newFleet(t, outageWorkers) // they end first, and have something to write
-	o.valid = o.newCrew(t, "valid", time.Hour)
-	o.expiring = o.newCrew(t, "expiring", 10*time.Second) // enough for all replicas to have the same
-	o.unknown = o.newCrew(t, "unknown", time.Hour)
-	for _, c := range []*outageCrew{o.valid, o.expiring} {
+	o.valid = o.newCrew(t, "valid", entratest.RotationKeep, time.Hour)
+	o.expiring = o.newCrew(t, "expiring", entratest.RotationKeep, 10*time.Second) // enough for all replicas to have the same
+	o.unknown = o.newCrew(t, "unknown", entratest.RotationKeep, time.Hour)
+	o.strict = o.newCrew(t, "strict", entratest.RotationRevokeFamily, 10*time.Second)
+	for _, c := range []*outageCrew{o.valid, o.expiring, o.strict} {
 		for _, a := range onAll(t, o.workers, func(*worker) workerCommand {
 			return workerCommand{Op: "tokens", App: c.name, Users: c.provider.accounts(), Callers: 4, Timeout: time.Minute}
 		}) {
@@ -95,11 +99,12 @@ func newOutage(t *testing.T, kind string) *outage {
 	return o
 }
 
-func (o *outage) newCrew(t *testing.T, name string, lifetime time.Duration) *outageCrew {
+func (o *outage) newCrew(t *testing.T, name string, rotation entratest.Rotation, lifetime time.Duration) *outageCrew {
 	t.Helper()
-	c := &outageCrew{name: name, provider: startProvider(t, entratest.RotationKeep, outageUsers)}
+	c := &outageCrew{name: name, provider: startProvider(t, rotation, outageUsers)}
 	c.provider.lifetime = lifetime
 	spec := c.provider.spec("authcode", o.store.spec)
+	spec.Own = rotation != entratest.RotationKeep
 	front, err := openReplica(&spec)
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +118,7 @@ func (o *outage) newCrew(t *testing.T, name string, lifetime time.Duration) *out
 	}
 	for i, w := range o.workers {
 		spec := c.provider.spec("authcode", o.store.spec.at(o.ways[i].address()))
+		spec.Own = rotation != entratest.RotationKeep
 		spec.Name = w.name
 		w.mustCall(t, workerCommand{Op: "open", App: name, Spec: &spec})
 	}
@@ -135,6 +141,51 @@ func (o *outage) mute() (back func()) {
 	return func() {
 		for _, w := range o.ways {
 			w.heal()
+		}
+	}
+}
+
+// refreshStrict lets callers ask for strict users, and returns with refreshes on their way whose answers come when the store is gone.
+func (o *outage) refreshStrict(t *testing.T) {
+	t.Helper()
+	p := o.strict.provider
+	p.awaitExpiry()
+	began := time.Now()
+	p.set(func() { p.latency = constantly(4 * time.Second) })
+	o.each(t, o.strict, "load")
+	waitUntil(t, "refreshes to be under way", func() bool { return len(p.refreshes(began)) >= outageWorkers })
+	p.set(func() { p.latency, p.lifetime = usualLatency, time.Hour })
+}
+
+// checkStrict has all replicas serve all strict users: those whose refresh was under way are not asked to sign in, though their leases
+// are over.
+func (o *outage) checkStrict(t *testing.T, outage string) {
+	t.Helper()
+	o.checkAfterwards(t, o.strict)
+	for _, a := range o.each(t, o.strict, "unload") {
+		for kind, n := range a.Load.Kinds {
+			if kind != kindNoStore {
+				t.Errorf("%s, strict users: %d times %q, as in %s", outage, n, kind, a.Load.Errors[kind][0])
+			}
+		}
+	}
+	for _, x := range o.strict.provider.refreshes(time.Time{}) {
+		if x.code != "" {
+			t.Errorf("%s: %s\n%s", outage, x.code, o.strict.provider.story(x.user))
+		}
+	}
+}
+
+// checkAfterwards has all replicas serve all users of an app.
+func (o *outage) checkAfterwards(t *testing.T, c *outageCrew) {
+	t.Helper()
+	for _, a := range onAll(t, o.workers, func(*worker) workerCommand {
+		return workerCommand{Op: "tokens", App: c.name, Users: c.provider.accounts(), Callers: 4, Timeout: time.Minute}
+	}) {
+		for _, call := range a.Calls {
+			if call.Kind != "" {
+				t.Errorf("afterwards, %s users: %s: %s", c.name, call.Kind, call.Error)
+			}
 		}
 	}
 }
@@ -220,15 +271,6 @@ func (o *outage) checkStored(t *testing.T, began time.Time) {
 			t.Errorf("%s's record is older than the outage", user)
 		}
 	}
-	for _, c := range []*outageCrew{o.valid, o.unknown} {
-		for _, a := range onAll(t, o.workers, func(*worker) workerCommand {
-			return workerCommand{Op: "tokens", App: c.name, Users: c.provider.accounts(), Callers: 4, Timeout: time.Minute}
-		}) {
-			for _, call := range a.Calls {
-				if call.Kind != "" {
-					t.Errorf("afterwards, %s users: %s: %s", c.name, call.Kind, call.Error)
-				}
-			}
-		}
-	}
+	o.checkAfterwards(t, o.valid)
+	o.checkAfterwards(t, o.unknown)
 }
