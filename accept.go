@@ -127,6 +127,7 @@ const maxCallbacks = 10_000 // remembered at a time
 type callbackBoard struct {
 	mu     sync.Mutex
 	states map[redemption]*callbackState
+	order  []redemption // as they came: those of flows that expire first are in front, by and large
 }
 
 func (b *callbackBoard) of(key redemption, until time.Time) *callbackState {
@@ -141,18 +142,18 @@ func (b *callbackBoard) of(key redemption, until time.Time) *callbackState {
 	}
 	state := &callbackState{until: until}
 	b.states[key] = state
+	b.order = append(b.order, key)
 	return state
 }
 
-// makeRoom looks at a few and drops those whose flow has expired, or one that has not where there are too many.
+// makeRoom drops the first few if their flows have expired, or if there are too many.
 func (b *callbackBoard) makeRoom(now time.Time) {
-	looks := looksPerSignIn
-	for key, state := range b.states {
-		if now.After(state.until) || len(b.states) >= maxCallbacks {
-			delete(b.states, key)
-		}
-		if looks--; looks == 0 {
+	for range min(looksPerSignIn, len(b.order)) {
+		first := b.order[0]
+		if len(b.states) < maxCallbacks && !now.After(b.states[first].until) {
 			return
 		}
+		delete(b.states, first)
+		b.order = b.order[1:]
 	}
 }

@@ -17,9 +17,15 @@ var errNoLister = errors.New("authcode: the Store cannot list its keys: use one 
 // that cannot be read, and then the others do.
 func (a *App) Accounts(ctx context.Context) iter.Seq2[Account, error] {
 	return func(yield func(Account, error) bool) {
+		if err := a.checkOpen(ctx); err != nil {
+			yield(Account{}, err)
+			return
+		}
+		ctx, release := a.callContext(ctx)
+		defer release()
 		keys, err := a.grantKeys(ctx)
 		if err != nil {
-			yield(Account{}, err)
+			yield(Account{}, a.sayClosed(err))
 			return
 		}
 		if a.store == nil {
@@ -37,7 +43,7 @@ func (a *App) Accounts(ctx context.Context) iter.Seq2[Account, error] {
 // accountsUnder gives the accounts whose records are under some keys, and reports whether to go on.
 func (a *App) accountsUnder(ctx context.Context, keys []string, yield func(Account, error) bool) bool {
 	for i, r := range a.readAll(ctx, keys) {
-		if err := a.checkOpen(ctx); err != nil {
+		if err := a.sayClosed(a.checkOpen(ctx)); err != nil {
 			yield(Account{}, err)
 			return false
 		}
@@ -90,10 +96,7 @@ func (a *App) accountsInMemory(yield func(Account, error) bool) {
 }
 
 // grantKeys lists first and reads later: what the caller does for each account must not hold a connection of the store.
-func (a *App) grantKeys(ctx context.Context) ([]string, error) {
-	if err := a.checkOpen(ctx); err != nil {
-		return nil, err
-	}
+func (a *App) grantKeys(ctx context.Context) (keys []string, err error) {
 	if a.store == nil {
 		return nil, nil
 	}
@@ -101,14 +104,14 @@ func (a *App) grantKeys(ctx context.Context) ([]string, error) {
 	if !ok {
 		return nil, errNoLister
 	}
-	var keys []string
-	err := lister.List(ctx, a.grantPrefix(), func(key string) bool {
+	defer contain("listing the grants", &err)
+	err = lister.List(ctx, a.grantPrefix(), func(key string) bool {
 		keys = append(keys, key)
 		return true
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		}
 		return nil, unavailable("listing the grants", err)
 	}

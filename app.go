@@ -308,11 +308,15 @@ func (a *App) Close() error {
 func (a *App) drain() {
 	ctx, cancel := context.WithTimeout(a.flying, drainWait)
 	defer cancel()
-	a.lifespan.wait(drainWait)
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
 		a.backlog.drain(ctx, a)
+		select { // what they bring
+		case <-a.landed:
+			a.backlog.drain(ctx, a)
+		case <-ctx.Done():
+		}
 	}()
 	select {
 	case <-drained:

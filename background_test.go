@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,6 +166,7 @@ func TestKeepAliveRefused(t *testing.T) {
 		"no store":  {app: e.newApp(nil)},
 		"no lister": {app: e.replica(leaseless{store})},
 		"too old":   {app: e.replica(store), options: authcode.KeepAliveOptions{MaxAge: 90 * 24 * time.Hour}},
+		"too late":  {app: e.replica(store), options: authcode.KeepAliveOptions{MaxAge: 89 * 24 * time.Hour}},
 		"negative":  {app: e.replica(store), options: authcode.KeepAliveOptions{MaxAge: -1}},
 		"no round":  {app: e.replica(store), options: authcode.KeepAliveOptions{Round: time.Millisecond}},
 		"closed":    {app: closed},
@@ -184,5 +187,98 @@ func TestAStoreNeedsASealer(t *testing.T) {
 		if _, err := authcode.NewApp(e.tenant.ID, e.app.ClientID, redirectURI, authcode.SecretAuth(e.secret()), options); err == nil {
 			t.Errorf("%+v was accepted", options)
 		}
+	}
+}
+
+// TestCloseReleasesAList that the store does not finish.
+func TestCloseReleasesAList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.replica(hangingList{store})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		began := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for _, err := range app.Accounts(ctx) {
+				if !errors.Is(err, authcode.ErrClosed) || time.Since(began) > 2*time.Second {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+			}
+		})
+		time.Sleep(time.Second)
+		_ = app.Close()
+		wg.Wait()
+	})
+}
+
+// TestAListThatPanics is a fault of the store's: KeepAlive runs in a goroutine of its own.
+func TestAListThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.replica(panickyList{store})
+		defer func() {
+			if p := recover(); p != nil {
+				t.Errorf("it panicked: %v", p)
+			}
+		}()
+		for _, err := range app.Accounts(t.Context()) {
+			if !errors.Is(err, authcode.ErrStoreUnavailable) {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestKeepAliveTellsOfWhatItCannotRead.
+func TestKeepAliveTellsOfWhatItCannotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		var failures atomic.Int64
+		app := e.newApp(&authcode.AppOptions{Sealer: testSealer(t, 1), Store: store, OnEvent: func(_ context.Context, ev authcode.Event) {
+			if ev.Err != nil {
+				failures.Add(1)
+			}
+		}})
+		e.signIn(e.replica(store), alice, graphScope)
+		key, _, _ := store.only(t)
+		store.put(t, key, "cut", []byte("cut off"))
+		go func() { _ = app.KeepAlive(t.Context(), &authcode.KeepAliveOptions{Round: time.Minute}) }()
+		time.Sleep(10 * time.Minute)
+		if failures.Load() == 0 {
+			t.Error("no event in ten rounds")
+		}
+		_ = app.Close()
+	})
+}
+
+type hangingList struct{ *testStore }
+
+func (hangingList) List(ctx context.Context, _ string, _ func(string) bool) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+type panickyList struct{ *testStore }
+
+func (panickyList) List(context.Context, string, func(string) bool) error {
+	panic("a fault of the store's")
+}
+
+// TestKeepAliveRounds: one a day, however many replicas there are.
+func TestKeepAliveRounds(t *testing.T) {
+	for _, replicas := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			e, store := newEntra(t, nil), newTestStore()
+			e.signIn(e.replica(store), alice, graphScope)
+			for range replicas {
+				app := e.replica(store)
+				go func() { _ = app.KeepAlive(t.Context(), nil) }()
+			}
+			time.Sleep(60*24*time.Hour - time.Hour)
+			if rounds := store.count("list"); rounds < 53 || rounds > 60 {
+				t.Errorf("%d replicas had %d rounds in 60 days", replicas, rounds)
+			}
+		})
 	}
 }

@@ -2,7 +2,9 @@ package authcode
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -81,48 +83,65 @@ func (b *backlog) isDone() bool {
 	return true
 }
 
-// flush goes through the backlog once. It gives up at the first fault: a store that is down is not asked a thousand times. A removal
-// that fails holds up no grant, and the order is another each time, so that one record's fault holds up none for long.
+// flush goes through the backlog once. A removal that fails holds up no grant.
 func (b *backlog) flush(ctx context.Context, a *App) bool {
 	grants, removals := b.contents()
-	removed := b.removeAll(ctx, a, removals)
-	return b.saveAll(ctx, a, grants) && removed
+	removed := each(removals, func(key string) error { return b.removeNow(ctx, a, key) })
+	return each(grants, func(g *grant) error { return b.saveNow(ctx, a, g) }) && removed
 }
 
-func (b *backlog) removeAll(ctx context.Context, a *App, removals []string) bool {
-	for _, key := range removals {
-		if err := b.removeNow(ctx, a, key); err != nil {
+const flushTogether = 32 // calls of the store at once
+
+// each does something for all items, some at once, and reports whether all of it succeeded. It gives up where all of some failed: a
+// store that is down is not asked a thousand times, and a shard or a record that is away holds up no other.
+func each[T any](items []T, do func(T) error) bool {
+	failures := 0
+	for some := range slices.Chunk(items, flushTogether) {
+		var failed atomic.Int64
+		var working sync.WaitGroup
+		for _, item := range some {
+			working.Go(func() {
+				if do(item) != nil {
+					failed.Add(1)
+				}
+			})
+		}
+		working.Wait()
+		n := int(failed.Load())
+		if failures += n; n == len(some) {
 			return false
 		}
 	}
-	return true
+	return failures == 0
 }
 
-func (b *backlog) saveAll(ctx context.Context, a *App, grants []*grant) bool {
-	for _, g := range grants {
-		began := time.Now()
-		err := g.trySave(ctx)
-		if err != nil {
-			return false
-		}
-		b.mu.Lock()
-		delete(b.grants, g)
-		b.mu.Unlock()
-		if g.hasKept() {
-			g.settled(ctx)
-		}
-		if g.isUnsaved() { // a refresh came between
-			b.add(a, g)
-		}
-		a.emit(ctx, Event{Kind: EventStore, Duration: time.Since(began), TenantID: a.tenants.home}, g.account())
+// saveNow writes a grant that is queued.
+func (b *backlog) saveNow(ctx context.Context, a *App, g *grant) error {
+	began := time.Now()
+	if err := g.trySave(ctx); err != nil {
+		return err
 	}
-	return true
+	b.mu.Lock()
+	delete(b.grants, g)
+	b.mu.Unlock()
+	switch {
+	case !g.hasKept():
+	case a.isClosed(): // no turn begins any more
+		g.takeKept().release(ctx)
+	default:
+		g.settled(ctx)
+	}
+	if g.isUnsaved() { // a refresh came between
+		b.add(a, g)
+	}
+	a.emit(ctx, Event{Kind: EventStore, Duration: time.Since(began), TenantID: a.tenants.home}, g.account())
+	return nil
 }
 
 // removeNow asks the store for a removal that is queued.
 func (b *backlog) removeNow(ctx context.Context, a *App, key string) error {
 	one := b.removals.beginMarked(key)
-	if one == nil { // taken back
+	if one.removal == nil { // taken back
 		return nil
 	}
 	err := a.deleteRecord(ctx, key)

@@ -196,6 +196,9 @@ func (c *AuthorizationCodeCredential) Account(ctx context.Context) (Account, err
 		return Account{}, g.app.sayClosed(err)
 	}
 	s := g.current.Load()
+	if s != nil && time.Since(processStart) >= s.look {
+		g.lookBehind(ctx)
+	}
 	switch {
 	case s == nil && g.app.isClosed():
 		return Account{}, ErrClosed

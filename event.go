@@ -19,7 +19,7 @@ const (
 	// EventImport is the redemption of a refresh token given to App.ImportRefreshToken.
 	EventImport EventKind = "import"
 	// EventStore is the writing of a grant that the Store could not be told at once: failed when it could not, and the grant stays
-	// in memory; ok when it was written later. KeepAlive tells of a list that it could not read with one that names no account.
+	// in memory; ok when it was written later. KeepAlive tells of what it could not read with one that names no account.
 	EventStore EventKind = "store"
 	// EventForget is the removal of a grant.
 	EventForget EventKind = "forget"

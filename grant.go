@@ -285,7 +285,7 @@ func (g *grant) renew(generation uint64, key *tokenKey, answer *tokenAnswer, acc
 		held.refreshToken = answer.refreshToken
 	}
 	g.publish(now.with(token, answer.received, &held), answer.received)
-	g.owe(unsaved{base: held.version, spent: sha256.Sum256([]byte(now.refreshToken))})
+	g.owe(unsaved{base: held.version, spent: [][sha256.Size]byte{sha256.Sum256([]byte(now.refreshToken))}})
 	return token, nil
 }
 

@@ -332,7 +332,7 @@ func TestARefreshDuringTheBacklogStaysInIt(t *testing.T) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		b.saveAll(t.Context(), app, []*grant{g})
+		_ = b.saveNow(t.Context(), app, g)
 	}()
 	for g.isUnsaved() {
 		runtime.Gosched()

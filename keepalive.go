@@ -19,7 +19,8 @@ type KeepAliveOptions struct {
 	// MaxAge is how long a grant may go without a refresh. 0: 30 days. Entra refuses a refresh token after 90 days
 	// (https://learn.microsoft.com/entra/identity-platform/refresh-tokens#token-lifetime).
 	MaxAge time.Duration
-	// Round is how often all grants are looked at; the work is spread over half of it. 0: a day.
+	// Round is how often all grants are looked at; the work is spread over half of it. MaxAge and two rounds must be less than the 90
+	// days. 0: a day.
 	Round time.Duration
 }
 
@@ -37,11 +38,12 @@ func (a *App) KeepAlive(ctx context.Context, options *KeepAliveOptions) error {
 	}
 	ctx, release := a.callContext(ctx)
 	defer release()
-	for {
-		if a.isMyRound(ctx, round) {
+	for last := time.Now().Add(-round); ; {
+		if time.Since(last) >= round && a.isMyRound(ctx, round) {
+			last = time.Now()
 			a.keepAliveOnce(ctx, age, round/2)
 		}
-		if err := sleep(ctx, round/2+rand.N(round/2)); err != nil {
+		if err := sleep(ctx, round/16+rand.N(round/16)); err != nil {
 			return a.sayClosed(err)
 		}
 	}
@@ -58,6 +60,8 @@ func (a *App) checkKeepAlive(ctx context.Context, age, round time.Duration) erro
 		return fmt.Errorf("authcode: KeepAlive: MaxAge is %v: use less than the 90 days after which a refresh token is refused", age)
 	case round < time.Second:
 		return fmt.Errorf("authcode: KeepAlive: Round is %v: use a second at least", round)
+	case age+2*round >= idleLifetime: // a grant that is a moment too young for one round is refreshed at the end of the next
+		return fmt.Errorf("authcode: KeepAlive: MaxAge is %v and Round %v: MaxAge and two rounds must be less than the 90 days after which a refresh token is refused", age, round)
 	case a.store == nil:
 		return fmt.Errorf("authcode: KeepAlive: the App has no Store, and grants in memory are as old as the process at most")
 	case !lists:
@@ -66,13 +70,13 @@ func (a *App) checkKeepAlive(ctx context.Context, age, round time.Duration) erro
 	return nil
 }
 
-// isMyRound reports whether no other replica has this round.
+// isMyRound reports whether no other replica has this round. Its lease is not renewed: when it is over, the next round is anybody's.
 func (a *App) isMyRound(ctx context.Context, round time.Duration) bool {
 	leaser, ok := a.store.(Leaser)
 	if !ok {
 		return true
 	}
-	granted, err := a.askLease(ctx, leaser, keepAliveKind+a.grantPrefix(), round/2)
+	granted, err := a.askLease(ctx, leaser, keepAliveKind+a.grantPrefix(), round)
 	return err != nil || granted
 }
 
@@ -80,17 +84,26 @@ func (a *App) isMyRound(ctx context.Context, round time.Duration) bool {
 func (a *App) keepAliveOnce(ctx context.Context, age, last time.Duration) {
 	keys, err := a.grantKeys(ctx)
 	if err != nil {
-		a.emit(ctx, Event{Kind: EventStore, Err: err, TenantID: a.tenants.home}, "")
+		a.tellUnread(ctx, err)
 		return
 	}
 	rand.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
 	for _, key := range keys {
-		if s, err := a.readKey(ctx, key); err == nil && s != nil && s.isDue(time.Now(), age) {
+		switch s, err := a.readKey(ctx, key); {
+		case err != nil:
+			a.tellUnread(ctx, err)
+		case s != nil && s.isDue(time.Now(), age):
 			a.keepOneAlive(ctx, s.account.ID)
 		}
 		if sleep(ctx, last/time.Duration(len(keys))) != nil {
 			return
 		}
+	}
+}
+
+func (a *App) tellUnread(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		a.emit(ctx, Event{Kind: EventStore, Err: err, TenantID: a.tenants.home}, "")
 	}
 }
 

@@ -91,7 +91,23 @@ func (l *lease) bound(ctx context.Context) (context.Context, context.CancelFunc)
 	if l == nil {
 		return ctx, func() {}
 	}
-	return context.WithDeadline(ctx, processStart.Add(l.over.Load().mono))
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for {
+			timer := time.NewTimer(l.over.Load().mono - time.Since(processStart))
+			select {
+			case <-timer.C:
+				if l.isOver() { // not renewed meanwhile
+					cancel()
+					return
+				}
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+		}
+	}()
+	return ctx, cancel
 }
 
 // release gives the lease back; nil is none. A release that fails costs others the rest of its time.
@@ -169,7 +185,14 @@ var errLeased = errors.New("another replica holds the grant's lease")
 // takeLease waits until the lease is ours, or until there is a token for the call without it.
 func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
 	key := g.app.recordKey(g.account())
-	g.takeKept().stop() // it may be another's by now, of a store that was down: asking again tells
+	kept := g.takeKept() // it may be another's by now, of a store that was down: asking again tells
+	defer func() {
+		if err != nil && !errors.Is(err, errLeased) { // nothing was told
+			g.giveBack(ctx, kept)
+		} else {
+			kept.stop()
+		}
+	}()
 	began := time.Now()
 	for poll := shortPoll; ; poll = min(2*poll, longPoll) {
 		held, granted, fault := g.app.tryLease(ctx, key)
@@ -191,7 +214,11 @@ func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *le
 		if stored, err := g.app.readKey(ctx, key); err == nil {
 			g.reconcile(before, stored)
 		}
-		if token, ok := g.current.Load().since(had, q, time.Now()); ok {
+		now := g.current.Load()
+		if now == nil {
+			return nil, nil, g.unknownAccount(q)
+		}
+		if token, ok := now.since(had, q, time.Now()); ok {
 			return nil, token, nil
 		}
 	}

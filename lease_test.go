@@ -158,3 +158,107 @@ func TestAnOutageLongerThanALease(t *testing.T) {
 		e.wantRequests(1, 2)
 	})
 }
+
+// TestALeaseKeptForAWriteUnderWayIsGivenBack: a refresh that fails sees a sign-in being written. That is no reason to keep the lease for ever.
+func TestALeaseKeptForAWriteUnderWayIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		slow := &testStore{inner: store.inner, ops: map[string]int{}}
+		first, second := e.ownReplica(slow), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Error: "invalid_client", Status: 401, Latency: 2 * time.Second, Times: 1})
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = first.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)) })
+		time.Sleep(time.Second)
+		slow.onSwap.Store(new(func(string, string, string) {
+			time.Sleep(3 * time.Second)
+		}))
+		e.signIn(first, alice, graphScope, "offline_access")
+		slow.onSwap.Store(nil)
+		wg.Wait()
+		time.Sleep(10 * time.Minute)
+		began := time.Now()
+		_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(mailScope))
+		if err != nil || time.Since(began) > time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
+// TestAKeptLeaseOutlastsAFault: a call that the store had no lease for must not end the renewals of the one that was kept.
+func TestAKeptLeaseOutlastsAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		cut := &testStore{inner: store.inner, ops: map[string]int{}}
+		first, second := e.ownReplica(cut), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		cut.noSwaps.Store(true)
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope))
+		cut.down.Store(true) // for two seconds
+		_, _ = first.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(mailScope))
+		cut.down.Store(false)
+		time.Sleep(30 * time.Second)
+		_, _ = second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
+		e.wantRequests(1, 1)
+		cut.noSwaps.Store(false)
+		time.Sleep(10 * time.Second)
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(mailScope))
+	})
+}
+
+// TestARequestLastsAsLongAsTheLeaseIsRenewed: with a slow store half of the lease may be over when the request begins. It has 12 seconds
+// all the same.
+func TestARequestLastsAsLongAsTheLeaseIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), &slowStore{testStore: newTestStore()}
+		held := e.signIn(e.replica(store), alice, graphScope)
+		expire()
+		store.takes.Store(int64(4 * time.Second))
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 10 * time.Second}) // a refresh has 12 seconds
+		mustToken(t, held, tokenFor(graphScope))
+	})
+}
+
+// TestNobodyWaitsForTheLeaseOfAForgottenAccount.
+func TestNobodyWaitsForTheLeaseOfAForgottenAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.replica(store)
+		held := e.signIn(app, alice, graphScope)
+		expire()
+		key, _, _ := store.only(t)
+		if granted, err := store.inner.Lease(t.Context(), key, "another", 15*time.Second); !granted || err != nil {
+			t.Fatal(granted, err)
+		}
+		time.AfterFunc(time.Second, func() { _ = app.Forget(context.Background(), e.aliceID()) })
+		began := time.Now()
+		_, err := held.GetToken(t.Context(), tokenFor(graphScope))
+		if took := time.Since(began); took > 2*time.Second || !errors.Is(err, authcode.ErrUnknownAccount) {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
+}
+
+// TestCloseGivesAKeptLeaseBack once its outcome is written: other replicas need not wait for its time.
+func TestCloseGivesAKeptLeaseBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		first, second := e.ownReplica(store), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		store.noSwaps.Store(true)
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope))
+		time.AfterFunc(2*time.Second, func() { store.noSwaps.Store(false) })
+		_ = first.Close()
+		began := time.Now()
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(mailScope))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("another replica waited %v for the lease of a replica that was closed in good order", took)
+		}
+	})
+}

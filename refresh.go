@@ -97,9 +97,9 @@ func (g *grant) refresh(ctx context.Context, q query) (access azcore.AccessToken
 		access, err = g.refreshOnce(ctx, q)
 	}
 	switch {
-	case errors.Is(err, errMovedOn):
+	case errors.Is(err, errMovedOn) && g.current.Load() == nil:
 		err = g.unknownAccount(q)
-	case errors.Is(err, errLeaseOver):
+	case errors.Is(err, errMovedOn), errors.Is(err, errLeaseOver):
 		err = unavailable("refreshing a grant", err)
 	}
 	return access, err
@@ -158,6 +158,9 @@ func (g *grant) prepare(ctx context.Context, q query, had *snapshot) (held *leas
 
 // postWithin sends a refresh while the lease lasts.
 func (g *grant) postWithin(ctx context.Context, held *lease, r tokenRequest) (*tokenAnswer, *failure) {
+	if held.isOver() { // also by the wall clock: a machine that slept
+		return nil, &failure{unsent, errLeaseOver}
+	}
 	ctx, cancel := held.bound(ctx)
 	defer cancel()
 	return g.app.post(ctx, r)

@@ -109,22 +109,18 @@ func (r *registry) keepLocked(app *App, accountID string, c *AuthorizationCodeCr
 	}
 }
 
-// makeRoom lets one go that was not wanted since the hand of the clock last came by; the hand is Go's random order of a map. What
-// the Store could not be told stays: while it is down there may be more than the limit, and afterwards two leave for each that comes.
+// makeRoom lets one go that was not wanted since the hand of the clock last came by; the hand is Go's random order of a map. What the
+// Store could not be told is found again all the same: the backlog holds on to it.
 func (r *registry) makeRoom(except string) {
-	surplus, looks := min(len(r.known)-r.limit, 2), looksForRoom
+	looks := looksForRoom
 	for range 2 { // of a few accounts each may have been wanted: the hand comes by again
 		for accountID, c := range r.known {
-			if surplus <= 0 || looks <= -looksForRoom {
-				return
-			}
-			looks--
-			if accountID == except || c.grant.isUnsaved() {
+			if accountID == except {
 				continue
 			}
-			if looks <= 0 || !c.grant.wanted.Swap(false) {
+			if looks--; looks <= 0 || !c.grant.wanted.Swap(false) {
 				r.releaseLocked(accountID, c)
-				surplus--
+				return
 			}
 		}
 	}

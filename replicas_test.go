@@ -773,6 +773,26 @@ func TestAccountsInMemoryAreBounded(t *testing.T) {
 	})
 }
 
+// TestWhatCouldNotBeWrittenIsFoundAgain, though its account had to make room in memory.
+func TestWhatCouldNotBeWrittenIsFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.newApp(&authcode.AppOptions{MaxAccountsInMemory: 1, Sealer: testSealer(t, 1), Store: store})
+		store.down.Store(true)
+		e.signIn(app, alice, graphScope)
+		time.Sleep(16 * time.Minute) // until then her callback is remembered, and what came of it
+		e.signIn(app, bob, graphScope)
+		runtime.GC() // nobody holds her credential
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+		store.down.Store(false)
+		time.Sleep(10 * time.Second)
+		if keys := store.keys(t); len(keys) != 2 {
+			t.Errorf("%d of 2 grants are written", len(keys))
+		}
+		e.wantRequests(2, 0)
+	})
+}
+
 // TestCloseStoresWhatIsUnderWay is threats row 108 with a store.
 func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -813,4 +833,28 @@ func TestTheStoreHoldsNoSecret(t *testing.T) {
 	if !strings.HasPrefix(key, "grant:") {
 		t.Errorf("key %q", key)
 	}
+}
+
+// TestCloseWritesBesideARequestThatHangs: what could not be written before does not wait for what may never come.
+func TestCloseWritesBesideARequestThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		app := e.ownReplica(store)
+		e.signIn(app, alice, graphScope, "offline_access")
+		expire()
+		store.noSwaps.Store(true)
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+		time.Sleep(time.Minute)
+		e.Inject(entratest.Fault{GrantType: "authorization_code", Latency: time.Hour, Times: 1})
+		flow, callback := e.beginAs(app, bob, &authcode.BeginOptions{Scopes: []string{graphScope}})
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = app.Redeem(t.Context(), flow, callback) })
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		time.AfterFunc(2*time.Second, func() { store.noSwaps.Store(false) }) // 18 seconds are left
+		_ = app.Close()
+		wg.Wait()
+		time.Sleep(time.Minute)
+		mustToken(t, e.ownReplica(store).Credential(e.aliceID()), tokenFor(mailScope))
+	})
 }

@@ -1,6 +1,7 @@
 package authcode
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,11 +17,11 @@ const (
 
 // unsaved is what the store must still be told of a grant.
 type unsaved struct {
-	base    string            // the stored version that the snapshot came from; "": none
-	mine    []string          // versions that were tried: an attempt whose answer was lost may have written one
-	signIn  bool              // a redemption: it outranks whatever is stored
-	spent   [sha256.Size]byte // the hash of the refresh token that the snapshot's was got with
-	version string            // of the next attempt: the same until its outcome is known
+	base    string              // the stored version that the snapshot came from; "": none
+	mine    []string            // versions that were tried: an attempt whose answer was lost may have written one
+	signIn  bool                // a redemption: it outranks whatever is stored
+	spent   [][sha256.Size]byte // the hashes of the refresh tokens that led to the snapshot's
+	version string              // of the next attempt: the same until its outcome is known
 }
 
 // owe notes that the current snapshot is to be written. What was owed before and may have been written stays known; a sign-in
@@ -30,7 +31,7 @@ func (g *grant) owe(u unsaved) {
 		return
 	}
 	if before := g.unsaved; before != nil {
-		u.base, u.mine = before.base, before.mine
+		u.base, u.mine, u.spent = before.base, before.mine, append(slices.Clone(before.spent), u.spent...)
 		u.signIn = u.signIn || before.signIn && g.current.Load().mark == nil // one that died outranks nobody
 	}
 	u.version = newRandom()
@@ -57,9 +58,12 @@ var errContended = errors.New("other replicas wrote the record each time: nothin
 func (g *grant) save(ctx context.Context) error {
 	began := time.Now()
 	err := g.trySave(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		g.app.backlog.add(g.app, g)
 		g.app.emit(ctx, Event{Kind: EventStore, Duration: time.Since(began), Err: err, TenantID: g.app.tenants.home}, g.account())
+	case g.hasKept(): // by a refresh that saw this write under way
+		g.settled(ctx)
 	}
 	return err
 }
@@ -125,8 +129,10 @@ func (g *grant) saved(u *unsaved) bool {
 		return true
 	case g.unsaved == u:
 		g.unsaved = nil
-	default: // there is something newer to write already, on top of this
+	case slices.Contains(g.unsaved.mine, u.version): // there is something newer to write already, on top of this
 		g.unsaved = g.unsaved.on(u.version)
+	default: // this was written long ago, and its answer was late
+		return true
 	}
 	held := *now.holding
 	held.version = u.version
@@ -144,7 +150,7 @@ func (g *grant) lostSwap(u *unsaved, stored *snapshot) {
 		g.dropLocked()
 	case stored == nil:
 		g.unsaved = u.on("")
-	case u.outranks(stored):
+	case u.outranks(stored, g.current.Load()):
 		g.unsaved = u.on(stored.version)
 	default:
 		g.unsaved = nil
@@ -153,10 +159,10 @@ func (g *grant) lostSwap(u *unsaved, stored *snapshot) {
 }
 
 // outranks reports whether what is stored gives way.
-func (u *unsaved) outranks(stored *snapshot) bool {
-	return u.signIn ||
+func (u *unsaved) outranks(stored, ours *snapshot) bool {
+	return u.signIn && !stored.isOfLaterSignIn(ours) ||
 		slices.Contains(u.mine, stored.version) || // ours, of an attempt whose answer was lost
-		stored.mark != nil && stored.mark.dead == u.spent // the refresh token died when we used it, and we have its successor
+		stored.mark != nil && slices.Contains(u.spent, stored.mark.dead) // the refresh token died when we used it, and we have its successor
 }
 
 // on is the same on top of another version.
@@ -221,4 +227,19 @@ func (g *grant) take(before sighting, stored *snapshot) {
 	if g.current.Load() == nil && g.sightLocked() == before {
 		g.adoptLocked(stored)
 	}
+}
+
+// isOfLaterSignIn reports whether s comes of the sign-in that ours comes of, so that it is its successor, or of a later one, by the
+// server's clock.
+func (s *snapshot) isOfLaterSignIn(ours *snapshot) bool {
+	if s.account.claims == nil || ours.account.claims == nil {
+		return false
+	}
+	return bytes.Equal(s.account.claims, ours.account.claims) || issuedAt(s.account) > issuedAt(ours.account)
+}
+
+func issuedAt(account Account) float64 {
+	var claims struct{ IAT float64 }
+	_ = account.Claims(&claims)
+	return claims.IAT
 }

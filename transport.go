@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
 		if err := keepInMemory(req); err != nil {
 			return nil, &proofError{fmt.Errorf("a policy left a form that cannot be read: %w", err)}
 		}
-		if err := req.Context().Err(); err != nil { // as after a slow assertion; net/http reports nothing of such a try
+		if err := timeOver(req.Context()); err != nil { // as after a slow assertion; net/http reports nothing of such a try
 			call.sent.started.Store(true)
 			return nil, err
 		}
@@ -91,6 +92,14 @@ func (t boundedTransport) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &boundedBody{body: resp.Body, left: maxBodyBytes}
 	return resp, nil
+}
+
+// timeOver is ctx.Err by the clock: a process that was stopped goes on before its timers do.
+func timeOver(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // keepInMemory gives net/http the form in a reader that it knows: headers and form then leave in one packet, where it would

@@ -110,10 +110,10 @@ func (s *Store) Get(ctx context.Context, key string) (data []byte, version strin
 	}
 	err = s.view(func(bucket *bolt.Bucket) error {
 		var r record
-		if r, found, err = live(bucket, key, time.Now()); found {
+		if r, found = live(bucket, key, time.Now()); found {
 			data, version = bytes.Clone(r.data), string(r.version) // what bbolt gave is gone with the transaction
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, "", false, failed("Get", err)
@@ -128,10 +128,7 @@ func (s *Store) Swap(ctx context.Context, key, oldVersion, newVersion string, da
 	}
 	value := record{version: []byte(newVersion), data: data, until: time.Now().Add(ttl)}.encode()
 	swapped, err = s.submit(ctx, func(bucket *bolt.Bucket) (bool, error) {
-		r, _, err := live(bucket, key, time.Now())
-		if err != nil {
-			return false, err
-		}
+		r, _ := live(bucket, key, time.Now())
 		switch string(r.version) { // of no record: ""
 		case newVersion:
 			return true, nil
@@ -203,11 +200,7 @@ func (s *Store) page(prefix, from string) (keys []string, next string, err error
 				next = string(key)
 				return nil
 			}
-			r, err := decode(value)
-			if err != nil {
-				return err
-			}
-			if now.Before(r.until) {
+			if now.Before(decode(value).until) {
 				keys = append(keys, string(key))
 			}
 		}

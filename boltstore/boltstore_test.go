@@ -116,6 +116,7 @@ func TestFilesOfSomethingElse(t *testing.T) {
 	}
 }
 
+// TestValuesOfSomethingElse: what is no record is its own user's trouble, who signs in again, and nobody else's.
 func TestValuesOfSomethingElse(t *testing.T) {
 	for name, value := range map[string][]byte{
 		"short": []byte("x"), "a version longer than all": bytes.Repeat([]byte{0x7f}, 20), "a time beyond all": bytes.Repeat([]byte{0xff}, 20),
@@ -124,14 +125,25 @@ func TestValuesOfSomethingElse(t *testing.T) {
 			path := newPath(t)
 			writeValue(t, path, "key", value)
 			store := open(t, path)
-			if _, _, found, err := store.Get(t.Context(), "key"); found || err == nil {
-				t.Errorf("Get = %t, %v", found, err)
+			data, version, found, err := store.Get(t.Context(), "key")
+			if len(data) > 0 || !found || err != nil {
+				t.Errorf("Get = %q, %t, %v", data, found, err)
 			}
-			if swapped, err := store.Swap(t.Context(), "key", "", "v1", nil, time.Hour); swapped || err == nil {
-				t.Errorf("Swap = %t, %v", swapped, err)
+			if err := store.List(t.Context(), "", func(key string) bool { return key == "key" }); err != nil {
+				t.Error(err)
 			}
-			if err := store.List(t.Context(), "", func(string) bool { return true }); err == nil {
-				t.Error("List gives no error")
+			old := ""
+			for _, next := range []string{"v1", "v2", "v3"} { // the others are served
+				if swapped, err := store.Swap(t.Context(), "another", old, next, nil, time.Hour); !swapped || err != nil {
+					t.Errorf("Swap of another = %t, %v", swapped, err)
+				}
+				old = next
+			}
+			if swapped, err := store.Swap(t.Context(), "key", "", "v1", nil, time.Hour); swapped || err != nil {
+				t.Errorf("Swap from nothing = %t, %v", swapped, err)
+			}
+			if swapped, err := store.Swap(t.Context(), "key", version, "v1", nil, time.Hour); !swapped || err != nil {
+				t.Errorf("Swap from what is there = %t, %v", swapped, err)
 			}
 		})
 	}

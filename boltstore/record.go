@@ -1,8 +1,9 @@
 package boltstore
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -27,30 +28,34 @@ func (r record) encode() []byte {
 	return append(value, r.data...)
 }
 
-// decode gives slices of value.
-func decode(value []byte) (record, error) {
+// decode gives slices of value. One that is no record, since the disk or something else has changed it, is a record without data, which
+// opens for nobody: its user signs in again, which replaces it, and all others are served.
+func decode(value []byte) record {
 	if len(value) < recordHeader {
-		return record{}, errNoRecord
+		return damaged(value)
 	}
 	until := binary.BigEndian.Uint64(value)
 	length := binary.BigEndian.Uint32(value[8:])
 	rest := value[recordHeader:]
 	if until > math.MaxInt64 || uint64(length) > uint64(len(rest)) {
-		return record{}, errNoRecord
+		return damaged(value)
 	}
-	return record{until: time.Unix(0, int64(until)), version: rest[:length], data: rest[length:]}, nil
+	return record{until: time.Unix(0, int64(until)), version: rest[:length], data: rest[length:]}
 }
 
-var errNoRecord = errors.New("the file has a value that is no record: something else wrote to it")
+func damaged(value []byte) record {
+	sum := sha256.Sum256(value)
+	return record{until: time.Unix(0, math.MaxInt64), version: fmt.Appendf(nil, "damaged %x", sum[:8])}
+}
 
 // live gives the record under key if its time is not over.
-func live(bucket *bolt.Bucket, key string, now time.Time) (r record, found bool, err error) {
+func live(bucket *bolt.Bucket, key string, now time.Time) (r record, found bool) {
 	value := bucket.Get([]byte(key))
 	if value == nil {
-		return record{}, false, nil
+		return record{}, false
 	}
-	if r, err = decode(value); err != nil || !now.Before(r.until) {
-		return record{}, false, err
+	if r = decode(value); !now.Before(r.until) {
+		return record{}, false
 	}
-	return r, true, nil
+	return r, true
 }

@@ -108,11 +108,7 @@ func sweep(bucket *bolt.Bucket, from []byte) (next []byte, err error) {
 		if key == nil {
 			break
 		}
-		r, err := decode(value)
-		if err != nil {
-			return nil, err
-		}
-		if !now.Before(r.until) {
+		if !now.Before(decode(value).until) {
 			over = append(over, bytes.Clone(key))
 		}
 		key, value = c.Next()
