@@ -262,3 +262,25 @@ func TestCloseGivesAKeptLeaseBack(t *testing.T) {
 		}
 	})
 }
+
+// TestABriefOutage delays nobody: all leases are there still.
+func TestABriefOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.ownReplica(store)
+		e.signIn(app, alice, graphScope, "offline_access")
+		expire()
+		for range app.Accounts(t.Context()) { // it answers
+		}
+		store.down.Store(true)
+		if _, err := app.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)); !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Error(err)
+		}
+		store.down.Store(false)
+		began := time.Now()
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

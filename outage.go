@@ -15,9 +15,10 @@ const lateWrites = longBacklog + storeTime + time.Second
 // memory alone, and its lease may be over when the store is back: who refreshes then, with the refresh token that is stored, would use
 // one that is spent. The zero value is ready.
 type outage struct {
-	mu      sync.Mutex
-	lasts   bool      // the last call failed
-	writing time.Time // until when others may be writing
+	mu       sync.Mutex
+	answered time.Time // last
+	failed   bool      // a call since then
+	writing  time.Time // until when others may be writing
 }
 
 // heard is told how each call of the store ended.
@@ -27,10 +28,15 @@ func (o *outage) heard(err error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.lasts && err == nil {
-		o.writing = time.Now().Add(lateWrites)
+	if err != nil {
+		o.failed = true
+		return
 	}
-	o.lasts = err != nil
+	now := time.Now()
+	if o.failed && now.Sub(o.answered) >= leaseTime-leaseRenew { // a lease of which the last renewal failed is over no earlier
+		o.writing = now.Add(lateWrites)
+	}
+	o.answered, o.failed = now, false
 }
 
 // awaitWrites waits until the others have had their time.
