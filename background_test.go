@@ -3,6 +3,7 @@ package authcode_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -169,6 +170,7 @@ func TestKeepAliveRefused(t *testing.T) {
 		"too late":  {app: e.replica(store), options: authcode.KeepAliveOptions{MaxAge: 89 * 24 * time.Hour}},
 		"negative":  {app: e.replica(store), options: authcode.KeepAliveOptions{MaxAge: -1}},
 		"no round":  {app: e.replica(store), options: authcode.KeepAliveOptions{Round: time.Millisecond}},
+		"no end":    {app: e.replica(store), options: authcode.KeepAliveOptions{Round: math.MaxInt64}},
 		"closed":    {app: closed},
 	} {
 		if err := test.app.KeepAlive(t.Context(), &test.options); err == nil {

@@ -2,7 +2,6 @@ package authcode
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,27 +91,29 @@ func (b *backlog) flush(ctx context.Context, a *App) bool {
 
 const flushTogether = 32 // calls of the store at once
 
-// each does something for all items, some at once, and reports whether all of it succeeded. It gives up where all of some failed: a
-// store that is down is not asked a thousand times, and a shard or a record that is away holds up no other.
+// each does something for all items, some at once, and reports whether all of it succeeded. It gives up when as many failed in a row: a
+// store that is down is not asked a thousand times, and a shard or a record that is away holds the others up little.
 func each[T any](items []T, do func(T) error) bool {
-	failures := 0
-	for some := range slices.Chunk(items, flushTogether) {
-		var failed atomic.Int64
-		var working sync.WaitGroup
-		for _, item := range some {
-			working.Go(func() {
-				if do(item) != nil {
-					failed.Add(1)
+	var next, failures, inARow atomic.Int64
+	var working sync.WaitGroup
+	for range min(flushTogether, len(items)) {
+		working.Go(func() {
+			for inARow.Load() < flushTogether {
+				i := int(next.Add(1)) - 1
+				if i >= len(items) {
+					return
 				}
-			})
-		}
-		working.Wait()
-		n := int(failed.Load())
-		if failures += n; n == len(some) {
-			return false
-		}
+				if do(items[i]) == nil {
+					inARow.Store(0)
+				} else {
+					inARow.Add(1)
+					failures.Add(1)
+				}
+			}
+		})
 	}
-	return failures == 0
+	working.Wait()
+	return failures.Load() == 0
 }
 
 // saveNow writes a grant that is queued.
@@ -121,20 +122,23 @@ func (b *backlog) saveNow(ctx context.Context, a *App, g *grant) error {
 	if err := g.trySave(ctx); err != nil {
 		return err
 	}
+	written, _ := g.owed()
 	b.mu.Lock()
 	delete(b.grants, g)
 	b.mu.Unlock()
 	switch {
 	case !g.hasKept():
 	case a.isClosed(): // no turn begins any more
-		g.takeKept().release(ctx)
+		g.giveBack(ctx, g.takeKept())
 	default:
 		g.settled(ctx)
 	}
 	if g.isUnsaved() { // a refresh came between
 		b.add(a, g)
 	}
-	a.emit(ctx, Event{Kind: EventStore, Duration: time.Since(began), TenantID: a.tenants.home}, g.account())
+	if written != nil { // else it was forgotten
+		a.emit(ctx, Event{Kind: EventStore, Duration: time.Since(began), TenantID: a.tenants.home}, g.account())
+	}
 	return nil
 }
 

@@ -144,6 +144,9 @@ func (c *AuthorizationCodeCredential) getToken(ctx context.Context, options poli
 			return token.access, nil
 		}
 		if f == stale {
+			if s.refreshToken == "" && now.Sub(processStart) >= s.look { // no refresh will look
+				c.grant.lookBehind(ctx)
+			}
 			return c.renewBehind(ctx, options, token.access)
 		}
 	}

@@ -136,3 +136,27 @@ func TestAccountLooksAtTheStore(t *testing.T) {
 		}
 	})
 }
+
+// TestAMarkedGrantIsLookedAt: its token is stale, and no refresh looks at the store.
+func TestAMarkedGrantIsLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{RefreshIn: 20 * time.Minute}), newTestStore()
+		first, second := e.replica(store), e.replica(store)
+		e.signIn(first, alice, graphScope)
+		time.Sleep(21 * time.Minute)
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Error: "invalid_grant", Status: 400, Times: 1})
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope))
+		time.Sleep(time.Second)
+		e.wantRequests(1, 1)
+		if err := second.Forget(t.Context(), e.aliceID()); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			time.Sleep(40 * time.Second)
+			if _, err := first.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)); err != nil {
+				return
+			}
+		}
+		t.Error("13 minutes after the sign-out the token is served still")
+	})
+}

@@ -74,7 +74,13 @@ func (w *wire) post(ctx context.Context, r tokenRequest) (*tokenAnswer, *failure
 		tokenURL: tokenURL,
 	}
 	x := &exchange{began: time.Now(), call: call, doing: r.doing}
-	answer, failed := x.do(func() (*http.Response, error) { return w.send(ctx, r, call) })
+	answer, failed := x.do(func() (*http.Response, error) {
+		resp, err := w.send(ctx, r, call)
+		if err != nil && errors.Is(context.Cause(ctx), errLeaseLost) {
+			err = errLeaseLost // and nobody cancelled anything
+		}
+		return resp, err
+	})
 	if failed != nil {
 		if e, ok := errors.AsType[*AuthenticationFailedError](failed.err); ok {
 			pauses.begin(tokenURL, e.RetryAfter)

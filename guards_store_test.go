@@ -362,3 +362,89 @@ func storeApp(tb testing.TB, store Store) *App {
 	tb.Cleanup(func() { _ = app.Close() })
 	return app
 }
+
+// TestAClosingAppKeepsTheLeaseOfAnUnwrittenGrant: a refresh came between the backlog's write and its giving back of the lease.
+func TestAClosingAppKeepsTheLeaseOfAnUnwrittenGrant(t *testing.T) {
+	store := newGuardedStore()
+	app := storeApp(t, store)
+	app.site.own = &Endpoints{}
+	g := stored(t, app, "id")
+	g.signedIn("id")
+	held, _, _ := app.tryLease(app.flying, app.recordKey("id"))
+	b := &backlog{grants: map[*grant]struct{}{g: {}}, working: make(chan struct{})}
+	app.stop(ErrClosed) // Close has begun
+	b.mu.Lock()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = b.saveNow(t.Context(), app, g)
+	}()
+	for g.isUnsaved() {
+		runtime.Gosched()
+	}
+	for range 1000 {
+		runtime.Gosched()
+	}
+	g.signedIn("id")              // what a refresh in flight brought, and could not write
+	g.giveBack(t.Context(), held) // its lease is kept
+	b.mu.Unlock()
+	<-over
+	if granted, _ := store.memoryStore.Lease(t.Context(), app.recordKey("id"), "another", time.Second); granted && g.isUnsaved() {
+		t.Error("the lease was given back though the grant is unwritten")
+	}
+}
+
+// TestAForgetBesideALostSwapIsCarriedOut: a sign-in took the removal back, the account was forgotten, and another replica had won the swap.
+func TestAForgetBesideALostSwapIsCarriedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newGuardedStore()
+		app, other := storeApp(t, store), storeApp(t, store)
+		g := stored(t, app, "id")
+		key := app.recordKey("id")
+		g.signedIn("id")
+		stored(t, other, "id")
+		one := app.backlog.removals.begin(key) // Forget
+		done := make(chan error)
+		go func() { done <- g.trySave(t.Context()) }() // the sign-in's
+		synctest.Wait()
+		g.drop()
+		app.backlog.removals.end(key, one, false) // the store did not take it
+		app.backlog.enter(app, func() {})
+		if err := <-done; err != nil {
+			t.Log(err)
+		}
+		time.Sleep(time.Minute)
+		if keys := store.keys(""); len(keys) != 0 {
+			t.Error("forgotten, and the record is there still")
+		}
+		_ = app.Close()
+		_ = other.Close()
+	})
+}
+
+// TestALeaseThatEndsIsNoCancellation: nobody cancelled, and no caller is to think so.
+func TestALeaseThatEndsIsNoCancellation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, server := newGuardedStore(), &silentServer{}
+		app := storeApp(t, store)
+		app.pipeline = newPipeline(azcore.ClientOptions{Transport: server})
+		g := stored(t, app, "id")
+		store.slow = 4 * time.Second
+		time.AfterFunc(time.Second, func() { store.leaseFaults.Store(true) }) // it is not renewed
+		time.AfterFunc(18*time.Second, func() { store.leaseFaults.Store(false) })
+		_, err := g.refresh(t.Context(), scopeQuery(app))
+		if errors.Is(err, context.Canceled) {
+			t.Errorf("nobody cancelled: %v", err)
+		}
+		_ = app.Close()
+	})
+}
+
+// TestKeepAliveMeetsARecordThatVanishes between the list and the reading.
+func TestKeepAliveMeetsARecordThatVanishes(t *testing.T) {
+	store := newGuardedStore()
+	app := storeApp(t, store)
+	stored(t, app, "id")
+	store.vanishes = true
+	app.keepAliveOnce(t.Context(), time.Hour, time.Millisecond)
+}

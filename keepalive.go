@@ -38,9 +38,10 @@ func (a *App) KeepAlive(ctx context.Context, options *KeepAliveOptions) error {
 	}
 	ctx, release := a.callContext(ctx)
 	defer release()
-	for last := time.Now().Add(-round); ; {
-		if time.Since(last) >= round && a.isMyRound(ctx, round) {
-			last = time.Now()
+	began := time.Now().Add(-round) // this replica's newest round
+	for {
+		if time.Since(began) >= round && a.isMyRound(ctx, round) {
+			began = time.Now()
 			a.keepAliveOnce(ctx, age, round/2)
 		}
 		if err := sleep(ctx, round/16+rand.N(round/16)); err != nil {
@@ -60,7 +61,7 @@ func (a *App) checkKeepAlive(ctx context.Context, age, round time.Duration) erro
 		return fmt.Errorf("authcode: KeepAlive: MaxAge is %v: use less than the 90 days after which a refresh token is refused", age)
 	case round < time.Second:
 		return fmt.Errorf("authcode: KeepAlive: Round is %v: use a second at least", round)
-	case age+2*round >= idleLifetime: // a grant that is a moment too young for one round is refreshed at the end of the next
+	case round >= idleLifetime || age+2*round >= idleLifetime: // a grant that is a moment too young for one round is refreshed at the end of the next
 		return fmt.Errorf("authcode: KeepAlive: MaxAge is %v and Round %v: MaxAge and two rounds must be less than the 90 days after which a refresh token is refused", age, round)
 	case a.store == nil:
 		return fmt.Errorf("authcode: KeepAlive: the App has no Store, and grants in memory are as old as the process at most")

@@ -13,8 +13,8 @@ const (
 	leaseRenew    = leaseTime / 3
 	shortPoll     = 10 * time.Millisecond // between two looks at a lease that another replica holds
 	longPoll      = 100 * time.Millisecond
-	leasePatience = leaseTime + time.Second // by then the lease of a replica that died is over
-	faultPatience = time.Second             // with a store that fails at leases
+	leasePatience = leaseTime + lateWrites // by then the lease of a replica that died is over, and one that waited for writes has refreshed
+	faultPatience = time.Second            // with a store that fails at leases
 )
 
 // lease is this replica's right to refresh one grant. It saves requests, and where a refresh token is good once it keeps two replicas
@@ -25,6 +25,7 @@ type lease struct {
 	cancel context.CancelFunc // of the renewals
 	done   chan struct{}
 	over   atomic.Pointer[moment] // when another replica may have it: counted from before it was asked for, so rather too early
+	keeper atomic.Pointer[grant]  // that kept it; nil: its refresh is under way
 }
 
 // tryLease asks for the lease once. A store without leases gives it: the swap decides. So does one that fails at it where a refresh
@@ -59,9 +60,14 @@ func (l *lease) ask(ctx context.Context, leaser Leaser) (granted bool, err error
 func (a *App) askLease(ctx context.Context, leaser Leaser, key string, most time.Duration) (granted bool, err error) {
 	defer contain("leasing a grant", &err)
 	ctx, done := a.inTime(ctx)
-	defer done()
+	defer func() { done(err) }()
 	granted, err = leaser.Lease(ctx, key, a.replica, most)
-	a.outage.heard(err)
+	switch {
+	case err == nil:
+		a.outage.answered()
+	case !errors.Is(err, context.Canceled): // it says nothing of the store
+		a.outage.failed()
+	}
 	return granted, err
 }
 
@@ -76,6 +82,9 @@ func (l *lease) renew(ctx context.Context, leaser Leaser) {
 			select {
 			case <-ticker.C:
 				_, _ = l.ask(ctx, leaser)
+				if g := l.keeper.Load(); g != nil && !g.isUnsaved() {
+					g.settled(context.WithoutCancel(ctx)) // the write that should have done it came as the lease was being kept
+				}
 			case <-ctx.Done():
 				return
 			}
@@ -86,19 +95,19 @@ func (l *lease) renew(ctx context.Context, leaser Leaser) {
 // isOver reports whether another replica may have the lease: this one was stopped, or could not renew it. nil never is.
 func (l *lease) isOver() bool { return l != nil && l.over.Load().passed(time.Now()) }
 
-// bound ends a request with the lease. What this replica knows of the refresh token is old then, and so is the request.
+// bound ends a request when the lease was not renewed in time: another replica may be using the refresh token by then.
 func (l *lease) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if l == nil {
 		return ctx, func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		for {
 			timer := time.NewTimer(l.over.Load().mono - time.Since(processStart))
 			select {
 			case <-timer.C:
 				if l.isOver() { // not renewed meanwhile
-					cancel()
+					cancel(errLeaseLost)
 					return
 				}
 			case <-ctx.Done():
@@ -107,7 +116,7 @@ func (l *lease) bound(ctx context.Context) (context.Context, context.CancelFunc)
 			}
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() { cancel(nil) }
 }
 
 // release gives the lease back; nil is none. A release that fails costs others the rest of its time.
@@ -119,8 +128,8 @@ func (l *lease) release(ctx context.Context) {
 	var err error
 	defer contain("releasing a lease", &err)
 	ctx, done := l.app.inTime(ctx)
-	defer done()
-	_ = l.app.store.(Leaser).Release(ctx, l.key, l.app.replica)
+	defer func() { done(err) }()
+	err = l.app.store.(Leaser).Release(ctx, l.key, l.app.replica)
 }
 
 // stop ends the renewals, and waits for one that is under way: it must not come after the release.
@@ -138,6 +147,7 @@ func (g *grant) giveBack(ctx context.Context, held *lease) {
 	g.mu.Lock()
 	keep := g.unsaved != nil && held != nil && g.app.site.own != nil
 	if keep {
+		held.keeper.Store(g)
 		g.kept, held = held, g.kept
 	}
 	g.mu.Unlock()
@@ -152,12 +162,10 @@ func (g *grant) giveBack(ctx context.Context, held *lease) {
 // meanwhile has taken the lease over, and one that begins later asks for its own.
 func (g *grant) settled(ctx context.Context) {
 	g.turns.Start(ctx, turnKey{kind: turnSettle}, func(ctx context.Context) (outcome, error) {
-		return inFlight(ctx, g.app, func(ctx context.Context) (outcome, error) {
-			if held := g.takeKept(); held != nil {
-				g.giveBack(ctx, held)
-			}
-			return outcome{}, nil
-		})
+		if held := g.takeKept(); held != nil {
+			g.giveBack(ctx, held)
+		}
+		return outcome{}, nil
 	})
 }
 
@@ -176,8 +184,12 @@ func (g *grant) hasKept() bool {
 	return g.kept != nil
 }
 
-// errLeaseOver means that the lease ended before the request was sent.
-var errLeaseOver = errors.New("the lease ended first: this process was stopped, or the store is slow")
+var (
+	// errLeaseOver means that the lease ended before the request was sent.
+	errLeaseOver = errors.New("the lease ended first: this process was stopped, or the store is slow")
+	// errLeaseLost means that it ended before the answer came.
+	errLeaseLost = errors.New("the lease ended first: the store did not renew it")
+)
 
 // errLeased means that another replica has been refreshing the grant for longer than a lease lasts.
 var errLeased = errors.New("another replica holds the grant's lease")
@@ -186,22 +198,26 @@ var errLeased = errors.New("another replica holds the grant's lease")
 func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
 	key := g.app.recordKey(g.account())
 	kept := g.takeKept() // it may be another's by now, of a store that was down: asking again tells
+	told := false
 	defer func() {
-		if err != nil && !errors.Is(err, errLeased) { // nothing was told
-			g.giveBack(ctx, kept)
-		} else {
+		if told {
 			kept.stop()
+		} else {
+			g.giveBack(ctx, kept)
 		}
 	}()
-	began := time.Now()
+	began, answered := time.Now(), time.Now()
 	for poll := shortPoll; ; poll = min(2*poll, longPoll) {
 		held, granted, fault := g.app.tryLease(ctx, key)
-		switch waited := time.Since(began); {
+		if told = fault == nil; told {
+			answered = time.Now()
+		}
+		switch {
 		case granted:
 			return held, nil, nil
-		case fault != nil && waited > faultPatience:
+		case !told && time.Since(answered) > faultPatience:
 			return nil, nil, unavailable("leasing a grant", fault)
-		case waited > leasePatience:
+		case time.Since(began) > leasePatience:
 			return nil, nil, unavailable("refreshing a grant", errLeased)
 		}
 		if token := g.valid(q); token != nil { // good enough: no need to wait

@@ -269,9 +269,9 @@ func TestABriefOutage(t *testing.T) {
 		e, store := newEntra(t, nil), newTestStore()
 		app := e.ownReplica(store)
 		e.signIn(app, alice, graphScope, "offline_access")
+		bobs := e.signIn(app, bob, graphScope, "offline_access")
 		expire()
-		for range app.Accounts(t.Context()) { // it answers
-		}
+		mustToken(t, bobs, tokenFor(graphScope)) // there are leases
 		store.down.Store(true)
 		if _, err := app.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)); !errors.Is(err, authcode.ErrStoreUnavailable) {
 			t.Error(err)
@@ -283,4 +283,210 @@ func TestABriefOutage(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+}
+
+// TestAKeptLeaseOutlastsAFaultBehindACaller: as before, but the call has a token that is good still.
+func TestAKeptLeaseOutlastsAFaultBehindACaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily, RefreshIn: 30 * time.Minute}), newTestStore()
+		cut := &testStore{inner: store.inner, ops: map[string]int{}}
+		first, second := e.ownReplica(cut), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		cut.noSwaps.Store(true)
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) // spends the token; the lease is kept
+		time.Sleep(35 * time.Minute)                                      // stale
+		if _, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)); err == nil || !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Fatal("the lease is not kept:", err)
+		}
+		e.wantRequests(1, 1)
+		cut.down.Store(true)                                              // for two seconds
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) // a refresh behind, which the store gives no lease for
+		time.Sleep(2 * time.Second)
+		cut.down.Store(false)
+		time.Sleep(30 * time.Second)
+		_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
+		if !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Errorf("the other replica got %v", err)
+		}
+		e.wantRequests(1, 1)
+		cut.noSwaps.Store(false)
+	})
+}
+
+// TestAnOutageOfWrites: a store that is full, or read-only, answers readings. No replica has leases meanwhile, and they run out.
+func TestAnOutageOfWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		first, second := e.ownReplica(store), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 3 * time.Second, Times: 1})
+		var wg sync.WaitGroup
+		wg.Go(func() { mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) })
+		time.Sleep(time.Second)
+		store.readOnly.Store(true)
+		time.AfterFunc(40*time.Second, func() { store.readOnly.Store(false) })
+		began := time.Now()
+		for {
+			_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, authcode.ErrStoreUnavailable) {
+				t.Fatalf("after %v the other replica says %v", time.Since(began), err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		wg.Wait()
+		e.wantRequests(1, 1)
+		expire()
+		_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestACallersDeadlineIsNoOutage, and makes nobody wait for others' writes.
+func TestACallersDeadlineIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), &slowStore{testStore: newTestStore()}
+		app := e.ownReplica(store)
+		e.signIn(app, alice, graphScope, "offline_access")
+		expire()
+		store.takes.Store(int64(200 * time.Millisecond))
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		for range app.Accounts(ctx) {
+		}
+		store.takes.Store(0)
+		began := time.Now()
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("nothing was wrong, and a caller waited %v", took)
+		}
+	})
+}
+
+// TestTheHolderOfALeaseMayWaitForWrites, and its server takes ten seconds: others wait as long.
+func TestTheHolderOfALeaseMayWaitForWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		first, second := e.ownReplica(store), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		store.down.Store(true)
+		_, _ = first.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
+		time.Sleep(15 * time.Second)
+		store.down.Store(false)
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 10 * time.Second})
+		var wg sync.WaitGroup
+		wg.Go(func() { mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) })
+		time.Sleep(100 * time.Millisecond)
+		began := time.Now()
+		if _, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope)); err != nil {
+			t.Errorf("the store and the server are there, and after %v: %v", time.Since(began), err)
+		}
+		wg.Wait()
+	})
+}
+
+// TestCloseDoesNotOvertakeSettling: the lease is given back in a turn of its own, which comes after Close here.
+func TestCloseDoesNotOvertakeSettling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
+		slow := &slowStore{testStore: &testStore{inner: store.inner, ops: map[string]int{}}}
+		first, second := e.ownReplica(slow), e.ownReplica(store)
+		e.signIn(first, alice, graphScope, "offline_access")
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
+		expire()
+		slow.noSwaps.Store(true)
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope))
+		time.Sleep(6 * time.Minute)
+		slow.takes.Store(int64(3 * time.Second))
+		mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) // looks, for three seconds
+		time.Sleep(10 * time.Millisecond)
+		slow.takes.Store(0)
+		slow.noSwaps.Store(false)
+		time.Sleep(1500 * time.Millisecond) // written; to be settled in the next turn
+		_ = first.Close()
+		began := time.Now()
+		mustToken(t, second.Credential(e.aliceID()), tokenFor(mailScope))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("another replica waited %v for the lease of a replica that was closed in good order", took)
+		}
+	})
+}
+
+// TestOneFaultEndsNoWait for a lease: patience with faults begins at the first.
+func TestOneFaultEndsNoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		app := e.ownReplica(store)
+		held := e.signIn(app, alice, graphScope, "offline_access")
+		expire()
+		key, _, _ := store.only(t)
+		_, _ = store.inner.Lease(t.Context(), key, "another", 3*time.Second)
+		time.AfterFunc(2*time.Second, func() { store.readOnly.Store(true) })
+		time.AfterFunc(2*time.Second+150*time.Millisecond, func() { store.readOnly.Store(false) })
+		began := time.Now()
+		if _, err := held.GetToken(t.Context(), tokenFor(graphScope)); err != nil {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
+// TestOneRecordThatCannotBeWrittenIsNoOutage: other users wait for nothing.
+func TestOneRecordThatCannotBeWrittenIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), &keyed{testStore: newTestStore()}
+		app := e.ownReplica(store)
+		e.signIn(app, alice, graphScope, "offline_access")
+		key, _, _ := store.only(t)
+		b, _ := e.signIn(app, bob, graphScope, "offline_access").Account(t.Context())
+		store.away.Store(&key)
+		e.signIn(app, alice, graphScope, "offline_access") // in the backlog from now on
+		for range 3 {
+			expire()
+			began := time.Now()
+			mustToken(t, app.Credential(b.ID), tokenFor(graphScope))
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("bob's record is there, and he waited %v", took)
+			}
+		}
+		store.away.Store(nil)
+	})
+}
+
+// keyed is a store one key of which is away.
+type keyed struct {
+	*testStore
+	away atomic.Pointer[string]
+}
+
+func (s *keyed) gone(key string) bool { a := s.away.Load(); return a != nil && *a == key }
+
+func (s *keyed) Get(ctx context.Context, key string) ([]byte, string, bool, error) {
+	if s.gone(key) {
+		return nil, "", false, errStoreDown
+	}
+	return s.testStore.Get(ctx, key)
+}
+
+func (s *keyed) Swap(ctx context.Context, key, a, b string, data []byte, ttl time.Duration) (bool, error) {
+	if s.gone(key) {
+		return false, errStoreDown
+	}
+	return s.testStore.Swap(ctx, key, a, b, data, ttl)
+}
+
+func (s *keyed) Lease(ctx context.Context, key, owner string, ttl time.Duration) (bool, error) {
+	if s.gone(key) {
+		return false, errStoreDown
+	}
+	return s.testStore.Lease(ctx, key, owner, ttl)
 }

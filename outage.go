@@ -2,7 +2,6 @@ package authcode
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
@@ -15,28 +14,28 @@ const lateWrites = longBacklog + storeTime + time.Second
 // memory alone, and its lease may be over when the store is back: who refreshes then, with the refresh token that is stored, would use
 // one that is spent. The zero value is ready.
 type outage struct {
-	mu       sync.Mutex
-	answered time.Time // last
-	failed   bool      // a call since then
-	writing  time.Time // until when others may be writing
+	mu      sync.Mutex
+	leased  time.Time // the last answer to a call for a lease: a store that reads and does not write gives none
+	failing bool      // a call since then had none
+	writing time.Time // until when others may be writing
 }
 
-// heard is told how each call of the store ended.
-func (o *outage) heard(err error) {
-	if errors.Is(err, context.Canceled) { // it says nothing of the store
-		return
-	}
+func (o *outage) failed() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err != nil {
-		o.failed = true
-		return
-	}
+	o.failing = true
+}
+
+// answered is told of an answer to a call for a lease. A lease that was renewed until the answer before is over ten seconds after that
+// one at the earliest.
+func (o *outage) answered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now := time.Now()
-	if o.failed && now.Sub(o.answered) >= leaseTime-leaseRenew { // a lease of which the last renewal failed is over no earlier
+	if o.failing && now.Sub(o.leased) >= leaseTime-leaseRenew {
 		o.writing = now.Add(lateWrites)
 	}
-	o.answered, o.failed = now, false
+	o.leased, o.failing = now, false
 }
 
 // awaitWrites waits until the others have had their time.

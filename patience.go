@@ -18,24 +18,28 @@ type patience struct {
 	silentUntil atomic.Int64 // on the monotonic clock; 0: it answered last
 }
 
-// inTime bounds one call of the store, and notes whether that got an answer.
-func (a *App) inTime(ctx context.Context) (context.Context, func()) {
-	most := a.patience.most(time.Now())
+// inTime bounds one call of the store; done is told how it ended.
+func (a *App) inTime(ctx context.Context) (bounded context.Context, done func(error)) {
+	began := time.Now()
+	most := a.patience.most(began)
 	bounded, cancel := context.WithTimeout(ctx, most)
-	return bounded, func() {
-		switch {
-		case bounded.Err() == nil:
+	return bounded, func(err error) {
+		cancel()
+		switch took := time.Since(began); {
+		case err != nil && ctx.Err() != nil: // the caller left, which says nothing of the store
+		case err == nil || took < silentTime: // a refusal is an answer
 			a.patience.silentUntil.Store(0)
-		case ctx.Err() == nil && most == storeTime:
+		case most == storeTime:
 			a.patience.silentUntil.Store(int64(time.Since(processStart) + silenceLast))
 		}
-		cancel()
 	}
 }
 
+// most is a call's time. When the silence has lasted, one of those who come tries whether it is over.
 func (p *patience) most(now time.Time) time.Duration {
-	if until := p.silentUntil.Load(); until != 0 && int64(now.Sub(processStart)) < until {
-		return silentTime
+	until, since := p.silentUntil.Load(), now.Sub(processStart)
+	if until == 0 || int64(since) >= until && p.silentUntil.CompareAndSwap(until, int64(since+silenceLast)) {
+		return storeTime
 	}
-	return storeTime
+	return silentTime
 }

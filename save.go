@@ -96,6 +96,7 @@ func (g *grant) trySave(ctx context.Context) error {
 		switch {
 		case !swapped:
 			g.lostSwap(u, stored)
+			g.disown(key)
 		case !g.saved(u):
 			g.disown(key)
 			return g.app.backlog.removeNow(ctx, g.app, key)

@@ -72,12 +72,14 @@ func (a *App) readRecord(ctx context.Context, accountID string) (*snapshot, erro
 	return a.readKey(ctx, a.recordKey(accountID))
 }
 
-func (a *App) readKey(ctx context.Context, key string) (s *snapshot, err error) {
+func (a *App) readKey(caller context.Context, key string) (s *snapshot, err error) {
 	defer contain("reading a grant", &err)
-	ctx, done := a.inTime(ctx)
-	defer done()
+	ctx, done := a.inTime(caller)
+	defer func() { done(err) }()
 	data, version, found, err := a.store.Get(ctx, key)
-	a.outage.heard(err)
+	if err != nil && caller.Err() == nil {
+		a.outage.failed()
+	}
 	switch {
 	case err != nil:
 		return nil, unavailable("reading a grant", err)
@@ -104,13 +106,12 @@ func (a *App) readKey(ctx context.Context, key string) (s *snapshot, err error) 
 func (a *App) writeRecord(ctx context.Context, key, oldVersion, newVersion string, s *snapshot) (swapped bool, err error) {
 	defer contain("writing a grant", &err)
 	ctx, done := a.inTime(ctx)
-	defer done()
+	defer func() { done(err) }()
 	sealed, err := a.sealer.EncryptWithContext(ctx, encodeRecord(s), a.recordData(key))
 	if err != nil {
 		return false, unavailable("sealing a grant", err)
 	}
 	swapped, err = a.store.Swap(ctx, key, oldVersion, newVersion, sealed, s.recordTTL(time.Now()))
-	a.outage.heard(err)
 	if err != nil {
 		return false, unavailable("writing a grant", err)
 	}
@@ -137,7 +138,7 @@ func (s *snapshot) recordTTL(now time.Time) time.Duration {
 func (a *App) deleteRecord(ctx context.Context, key string) (err error) {
 	defer contain("removing a grant", &err)
 	ctx, done := a.inTime(ctx)
-	defer done()
+	defer func() { done(err) }()
 	if err := a.store.Delete(ctx, key); err != nil {
 		return unavailable("removing a grant", err)
 	}

@@ -198,3 +198,114 @@ func TestEventsOfTheStore(t *testing.T) {
 		}
 	})
 }
+
+// TestASilentStoreWithItsOwnTimeout: its client gives up before we do.
+func TestASilentStoreWithItsOwnTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEntra(t, nil)
+		store := &ownTimeout{testStore: newTestStore()}
+		app := e.replica(store)
+		e.signIn(app, alice, graphScope)
+		bobs, _ := e.signIn(app, bob, graphScope).Account(t.Context())
+		expire()
+		store.silent.Store(true)
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+		began := time.Now()
+		mustToken(t, app.Credential(bobs.ID), tokenFor(graphScope))
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("the second caller waited %v", took)
+		}
+		store.silent.Store(false)
+	})
+}
+
+// TestOneCallTriesWhetherTheSilenceIsOver: the others wait a second.
+func TestOneCallTriesWhetherTheSilenceIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEntra(t, nil)
+		store := &slowStore{testStore: newTestStore()}
+		app := e.replica(store)
+		store.silent.Store(true)
+		_, _ = app.Credential("nobody").GetToken(t.Context(), tokenFor(graphScope))
+		time.Sleep(10 * time.Second)
+		var wg sync.WaitGroup
+		var long atomic.Int64
+		for i := range 20 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 200 * time.Millisecond)
+				began := time.Now()
+				_, _ = app.Credential(string(rune('a'+i))).GetToken(t.Context(), tokenFor(graphScope))
+				if time.Since(began) >= 5*time.Second {
+					long.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := long.Load(); n > 1 {
+			t.Errorf("%d of 20 callers waited five seconds", n)
+		}
+	})
+}
+
+// TestNoWriteIsToldOfAForgottenGrant: there was none.
+func TestNoWriteIsToldOfAForgottenGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, nil), newTestStore()
+		var ok atomic.Int64
+		app := e.newApp(&authcode.AppOptions{Sealer: testSealer(t, 1), Store: store, OnEvent: func(_ context.Context, event authcode.Event) {
+			if event.Kind == authcode.EventStore && event.Outcome == authcode.OutcomeOK {
+				ok.Add(1)
+			}
+		}})
+		e.signIn(app, alice, graphScope)
+		expire()
+		store.noSwaps.Store(true)
+		mustToken(t, app.Credential(e.aliceID()), tokenFor(graphScope))
+		if err := app.Forget(t.Context(), e.aliceID()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := ok.Load(); n != 0 {
+			t.Errorf("%d writes are told of, and nothing was written", n)
+		}
+	})
+}
+
+// ownTimeout is a silent store whose client gives up by itself after three seconds.
+type ownTimeout struct {
+	*testStore
+	silent atomic.Bool
+}
+
+func (s *ownTimeout) wait(ctx context.Context) error {
+	if !s.silent.Load() {
+		return nil
+	}
+	select {
+	case <-time.After(3 * time.Second):
+		return errors.New("i/o timeout")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *ownTimeout) Get(ctx context.Context, key string) ([]byte, string, bool, error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, "", false, err
+	}
+	return s.testStore.Get(ctx, key)
+}
+
+func (s *ownTimeout) Swap(ctx context.Context, key, a, b string, data []byte, ttl time.Duration) (bool, error) {
+	if err := s.wait(ctx); err != nil {
+		return false, err
+	}
+	return s.testStore.Swap(ctx, key, a, b, data, ttl)
+}
+
+func (s *ownTimeout) Lease(ctx context.Context, key, owner string, ttl time.Duration) (bool, error) {
+	if err := s.wait(ctx); err != nil {
+		return false, err
+	}
+	return s.testStore.Lease(ctx, key, owner, ttl)
+}

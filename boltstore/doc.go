@@ -14,7 +14,7 @@
 // Writers that meet share one write to the disk. Leases are in memory, since they end with the process as their owners do. Times
 // are this machine's: a clock that is set back gives records more time. A file that something else has written to gives errors
 // where bbolt sees it: its pages have no checksums. A single record that is damaged is given as one that does not open: its user signs
-// in again.
+// in again. It stays until then.
 //
 // Records that are over leave as others are written, a few at each write. The file keeps its size and fills up again.
 //
