@@ -176,18 +176,33 @@ func (o *outage) checkStrict(t *testing.T, outage string) {
 	}
 }
 
-// checkAfterwards has all replicas serve all users of an app.
+// checkAfterwards has all replicas serve all users of an app. Who shares a call that began before the store was back asks again.
 func (o *outage) checkAfterwards(t *testing.T, c *outageCrew) {
 	t.Helper()
-	for _, a := range onAll(t, o.workers, func(*worker) workerCommand {
-		return workerCommand{Op: "tokens", App: c.name, Users: c.provider.accounts(), Callers: 4, Timeout: time.Minute}
-	}) {
-		for _, call := range a.Calls {
-			if call.Kind != "" {
-				t.Errorf("afterwards, %s users: %s: %s", c.name, call.Kind, call.Error)
+	users := make(map[*worker][]string)
+	for _, w := range o.workers {
+		users[w] = c.provider.accounts()
+	}
+	waitUntil(t, c.name+" users to be served", func() bool {
+		waiting := 0
+		for i, a := range onAll(t, o.workers, func(w *worker) workerCommand {
+			return workerCommand{Op: "tokens", App: c.name, Users: users[w], Callers: 4, Timeout: time.Minute}
+		}) {
+			w := o.workers[i]
+			users[w] = nil
+			for _, call := range a.Calls {
+				switch call.Kind {
+				case "":
+				case kindNoStore:
+					users[w] = append(users[w], call.User)
+					waiting++
+				default:
+					t.Errorf("afterwards, %s users: %s: %s", c.name, call.Kind, call.Error)
+				}
 			}
 		}
-	}
+		return waiting == 0
+	})
 }
 
 // each starts or ends the load of an app on all replicas.
