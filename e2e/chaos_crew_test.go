@@ -71,8 +71,8 @@ func (c *chaosCrew) lost(worker string, d callDone) {
 	if since.IsZero() || d.Began.Before(since.Add(settled)) {
 		return
 	}
-	if !c.provider.refusedSince(d.User, since) && c.chaos.befell(worker, d.Began, time.Now()) != "" {
-		c.again++ // it cannot know of the sign-in
+	if !c.provider.refusedSince(d.User, since) && c.chaos.befell(worker, d.Began.Add(-settled), time.Now()) != "" {
+		c.again++ // it cannot know of the sign-in: the call may have joined one from before the replica was stopped
 		return
 	}
 	c.signedIn[d.User] = time.Time{}

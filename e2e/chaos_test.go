@@ -144,7 +144,7 @@ var deeds = []struct {
 	{"all are cut off from the store", (*chaos).cutAllOff},
 }
 
-// run goes through all deeds in a new order, again and again, until one of them fails the test.
+// run goes through all deeds in a new order, again and again; a short run ends when one of them fails the test.
 func (c *chaos) run(rounds int) (done int) {
 	var order []int
 	for round := range rounds {
@@ -155,7 +155,7 @@ func (c *chaos) run(rounds int) (done int) {
 		order = order[1:]
 		c.pass(200*time.Millisecond, 900*time.Millisecond)
 		c.resume(false)
-		if c.t.Failed() {
+		if c.t.Failed() && !*long { // a long run is for counting
 			c.t.Logf("seed %d, after round %d", c.seed, round+1)
 			return round + 1
 		}
