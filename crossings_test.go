@@ -160,3 +160,25 @@ func TestAMarkedGrantIsLookedAt(t *testing.T) {
 		t.Error("13 minutes after the sign-out the token is served still")
 	})
 }
+
+// TestForgottenWhileItsRefreshWasOutrun: the first refusal was of a refresh token that a new sign-in had replaced, the second came after
+// the user had signed out.
+func TestForgottenWhileItsRefreshWasOutrun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEntra(t, nil)
+		app := e.newApp(nil)
+		held := e.signIn(app, alice, graphScope)
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Error: "invalid_grant", Latency: 2 * time.Second, Times: 2})
+		time.AfterFunc(time.Second, func() { e.signIn(app, alice, mailScope) })
+		time.AfterFunc(3*time.Second, func() {
+			if err := app.Forget(t.Context(), e.aliceID()); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := held.GetToken(t.Context(), tokenFor(graphScope)); !errors.Is(err, authcode.ErrUnknownAccount) {
+			t.Errorf("got %v", err)
+		}
+		e.wantRequests(2, 2)
+	})
+}

@@ -448,3 +448,17 @@ func TestKeepAliveMeetsARecordThatVanishes(t *testing.T) {
 	store.vanishes = true
 	app.keepAliveOnce(t.Context(), time.Hour, time.Millisecond)
 }
+
+// TestWhatWasTakenBackIsRead while the store is still being asked to remove it: it is written again when that is over.
+func TestWhatWasTakenBackIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r removals
+		one := r.begin("key")
+		go func() { _ = r.takeBack(t.Context(), "key") }()
+		synctest.Wait()
+		if r.isMarked("key") {
+			t.Error("it is to be removed still")
+		}
+		r.end("key", one, true)
+	})
+}

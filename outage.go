@@ -38,13 +38,12 @@ func (o *outage) answered() {
 	o.leased, o.failing = now, false
 }
 
-// awaitWrites waits until the others have had their time.
-func (o *outage) awaitWrites(ctx context.Context) error {
+// awaitWrites waits until the others have had their time, or ctx is over: then the store is not read, either.
+func (o *outage) awaitWrites(ctx context.Context) {
 	o.mu.Lock()
 	left := time.Until(o.writing)
 	o.mu.Unlock()
-	if left <= 0 {
-		return nil
+	if left > 0 {
+		_ = sleep(ctx, left)
 	}
-	return sleep(ctx, left)
 }

@@ -144,12 +144,9 @@ func (g *grant) prepare(ctx context.Context, q query, had *snapshot) (held *leas
 		return nil, served, err
 	}
 	if g.app.site.own != nil {
-		err = g.app.outage.awaitWrites(ctx)
+		g.app.outage.awaitWrites(ctx)
 	}
-	if err == nil {
-		err = g.reread(ctx, q)
-	}
-	if err != nil {
+	if err := g.reread(ctx, q); err != nil {
 		g.giveBack(context.WithoutCancel(ctx), held)
 		return nil, nil, err
 	}

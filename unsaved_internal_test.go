@@ -32,3 +32,13 @@ func TestALateAnswerMovesNoBase(t *testing.T) {
 		t.Errorf("the unwritten refresh is to replace version %q, but %q is stored", u.base, "second")
 	}
 }
+
+// TestANewerRefreshGoesOnTopOfWhatWasWritten: the write of the one before it succeeded meanwhile.
+func TestANewerRefreshGoesOnTopOfWhatWasWritten(t *testing.T) {
+	g := &newCredential(recordApp(t), "id").grant
+	g.publish(&snapshot{holding: &holding{version: "first"}}, time.Now())
+	g.unsaved = &unsaved{base: "first", mine: []string{"second", "third"}, version: "third"}
+	if !g.saved(&unsaved{base: "first", mine: []string{"second"}, version: "second"}) || g.unsaved.base != "second" || g.current.Load().version != "second" {
+		t.Errorf("it is to replace %q, and %q is stored", g.unsaved.base, "second")
+	}
+}
