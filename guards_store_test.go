@@ -462,3 +462,27 @@ func TestWhatWasTakenBackIsRead(t *testing.T) {
 		r.end("key", one, true)
 	})
 }
+
+// TestALeaseThatWasOverInBetween is not the one that the record was read under.
+func TestALeaseThatWasOverInBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := storeApp(t, slowLeases{newGuardedStore()})
+		l := &lease{app: app, key: "key"}
+		for left, want := range map[time.Duration]bool{time.Second: false, 5 * time.Second: true} {
+			over := momentAt(time.Now().Add(left))
+			l.over.Store(&over)
+			if got := l.lasts(t.Context(), refreshWindow); got != want {
+				t.Errorf("with %v left, and a store that takes three seconds: %t", left, got)
+			}
+		}
+		_ = app.Close()
+	})
+}
+
+// slowLeases takes three seconds for a lease.
+type slowLeases struct{ *guardedStore }
+
+func (s slowLeases) Lease(ctx context.Context, key, owner string, ttl time.Duration) (bool, error) {
+	time.Sleep(3 * time.Second)
+	return s.guardedStore.Lease(ctx, key, owner, ttl)
+}

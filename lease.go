@@ -95,6 +95,26 @@ func (l *lease) renew(ctx context.Context, leaser Leaser) {
 // isOver reports whether another replica may have the lease: this one was stopped, or could not renew it. nil never is.
 func (l *lease) isOver() bool { return l != nil && l.over.Load().passed(time.Now()) }
 
+// lasts makes sure that a request can have its whole time within the lease, and asks for more of it where it takes some. Where refresh
+// tokens may be used twice a fault is no reason not to send one.
+func (l *lease) lasts(ctx context.Context, window time.Duration) bool {
+	switch {
+	case l == nil:
+		return true
+	case l.isOver(): // also by the wall clock: a machine that slept
+		return false
+	}
+	over := l.over.Load()
+	if over.mono-time.Since(processStart) >= window {
+		return true
+	}
+	granted, err := l.ask(ctx, l.app.store.(Leaser))
+	if err != nil {
+		return l.app.site.own == nil
+	}
+	return granted && !over.passed(time.Now()) // else another replica may have had it in between
+}
+
 // bound ends a request when the lease was not renewed in time: another replica may be using the refresh token by then.
 func (l *lease) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if l == nil {

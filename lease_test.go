@@ -490,3 +490,25 @@ func (s *keyed) Lease(ctx context.Context, key, owner string, ttl time.Duration)
 	}
 	return s.testStore.Lease(ctx, key, owner, ttl)
 }
+
+// TestNothingIsSentThatTheLeaseMayNotOutlast: the store was slow, and is gone when the request is to begin. A request that is cut off at the
+// end of the lease would be a lost answer, and the refresh token perhaps spent.
+func TestNothingIsSentThatTheLeaseMayNotOutlast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), &slowStore{testStore: newTestStore()}
+		held := e.signIn(e.ownReplica(store), alice, graphScope, "offline_access")
+		expire()
+		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 10 * time.Second, Times: 1})
+		store.takes.Store(int64(4 * time.Second)) // for the lease, and for reading the record
+		time.AfterFunc(8500*time.Millisecond, func() { store.down.Store(true) })
+		if _, err := held.GetToken(t.Context(), tokenFor(graphScope)); !errors.Is(err, authcode.ErrStoreUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		e.wantRequests(1, 0)
+		store.takes.Store(0)
+		store.down.Store(false)
+		time.Sleep(30 * time.Second)
+		mustToken(t, held, tokenFor(graphScope))
+		e.wantRequests(1, 1)
+	})
+}

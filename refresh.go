@@ -125,7 +125,7 @@ func (g *grant) refreshOnce(ctx context.Context, q query) (azcore.AccessToken, e
 	}
 	began := time.Now()
 	answer, failed := g.postWithin(ctx, held, g.refreshRequest(now.holding, q))
-	if failed != nil && failed.fate == unsent && held.isOver() { // what was read is old
+	if failed != nil && failed.fate == unsent && (held.isOver() || errors.Is(failed.err, errLeaseOver)) { // what was read is old
 		return azcore.AccessToken{}, errLeaseOver
 	}
 	token, err := g.settle(ctx, now.holding, generation, q, answer, failed)
@@ -155,7 +155,7 @@ func (g *grant) prepare(ctx context.Context, q query, had *snapshot) (held *leas
 
 // postWithin sends a refresh while the lease lasts.
 func (g *grant) postWithin(ctx context.Context, held *lease, r tokenRequest) (*tokenAnswer, *failure) {
-	if held.isOver() { // also by the wall clock: a machine that slept
+	if !held.lasts(ctx, r.timeout) {
 		return nil, &failure{unsent, errLeaseOver}
 	}
 	ctx, cancel := held.bound(ctx)
