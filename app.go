@@ -312,7 +312,7 @@ func (a *App) drain() {
 	go func() {
 		defer close(drained)
 		a.backlog.drain(ctx, a)
-		select { // what they bring
+		select { // what the requests in flight bring comes last
 		case <-a.landed:
 			a.backlog.drain(ctx, a)
 		case <-ctx.Done():

@@ -10,7 +10,7 @@ import (
 // third one, which with a million accounts is one more trip to memory.
 func TestASnapshotIsTwoCacheLines(t *testing.T) {
 	if strconv.IntSize != 64 {
-		t.Skip("the layout is that of 64-bit processors")
+		t.Skip("the layout is that of 64-bit processors: run it on one")
 	}
 	if size := unsafe.Sizeof(snapshot{}); size > 128 {
 		t.Errorf("a snapshot takes %d bytes, more than 128", size)

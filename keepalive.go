@@ -61,7 +61,8 @@ func (a *App) checkKeepAlive(ctx context.Context, age, round time.Duration) erro
 		return fmt.Errorf("authcode: KeepAlive: MaxAge is %v: use less than the 90 days after which a refresh token is refused", age)
 	case round < time.Second:
 		return fmt.Errorf("authcode: KeepAlive: Round is %v: use a second at least", round)
-	case round >= idleLifetime || age+2*round >= idleLifetime: // a grant that is a moment too young for one round is refreshed at the end of the next
+	// A grant that is a moment too young for one round is refreshed at the end of the next.
+	case round >= idleLifetime || age+2*round >= idleLifetime:
 		return fmt.Errorf("authcode: KeepAlive: MaxAge is %v and Round %v: MaxAge and two rounds must be less than the 90 days after which a refresh token is refused", age, round)
 	case a.store == nil:
 		return fmt.Errorf("authcode: KeepAlive: the App has no Store, and grants in memory are as old as the process at most")

@@ -209,16 +209,15 @@ var (
 	errLeaseOver = errors.New("the lease ended first: this process was stopped, or the store is slow")
 	// errLeaseLost means that it ended before the answer came.
 	errLeaseLost = errors.New("the lease ended first: the store did not renew it")
+	// errLeased means that another replica has been refreshing the grant for longer than a lease lasts.
+	errLeased = errors.New("another replica holds the grant's lease")
 )
-
-// errLeased means that another replica has been refreshing the grant for longer than a lease lasts.
-var errLeased = errors.New("another replica holds the grant's lease")
 
 // takeLease waits until the lease is ours, or until there is a token for the call without it.
 func (g *grant) takeLease(ctx context.Context, q query, had *snapshot) (held *lease, served *cachedToken, err error) {
 	key := g.app.recordKey(g.account())
 	kept := g.takeKept() // it may be another's by now, of a store that was down: asking again tells
-	told := false
+	told := false        // who has it, by the store
 	defer func() {
 		if told {
 			kept.stop()

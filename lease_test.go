@@ -121,6 +121,15 @@ func TestAReplicaThatStopsEachTime(t *testing.T) {
 // TestAnOutageLongerThanALease: what was refreshed when the store went down could not be written, and its lease is over when the store
 // is back. The others let it be written before they refresh, since the refresh token that they know may be spent.
 func TestAnOutageLongerThanALease(t *testing.T) {
+	for name, away := range map[string]func(*testStore) *atomic.Bool{
+		"nothing is answered": func(s *testStore) *atomic.Bool { return &s.down },
+		"nothing is written":  func(s *testStore) *atomic.Bool { return &s.readOnly }, // it is full, or read-only, and gives no leases
+	} {
+		t.Run(name, func(t *testing.T) { testAnOutageLongerThanALease(t, away) })
+	}
+}
+
+func testAnOutageLongerThanALease(t *testing.T, away func(*testStore) *atomic.Bool) {
 	synctest.Test(t, func(t *testing.T) {
 		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
 		first, second := e.ownReplica(store), e.ownReplica(store)
@@ -131,8 +140,8 @@ func TestAnOutageLongerThanALease(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) })
 		time.Sleep(time.Second)
-		store.down.Store(true)
-		time.AfterFunc(40*time.Second, func() { store.down.Store(false) })
+		away(store).Store(true)
+		time.AfterFunc(40*time.Second, func() { away(store).Store(false) })
 		began := time.Now()
 		for {
 			_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
@@ -312,41 +321,6 @@ func TestAKeptLeaseOutlastsAFaultBehindACaller(t *testing.T) {
 		}
 		e.wantRequests(1, 1)
 		cut.noSwaps.Store(false)
-	})
-}
-
-// TestAnOutageOfWrites: a store that is full, or read-only, answers readings. No replica has leases meanwhile, and they run out.
-func TestAnOutageOfWrites(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, store := newEntra(t, &entratest.Options{Rotation: entratest.RotationRevokeFamily}), newTestStore()
-		first, second := e.ownReplica(store), e.ownReplica(store)
-		e.signIn(first, alice, graphScope, "offline_access")
-		mustToken(t, second.Credential(e.aliceID()), tokenFor(graphScope))
-		expire()
-		e.Inject(entratest.Fault{GrantType: "refresh_token", Latency: 3 * time.Second, Times: 1})
-		var wg sync.WaitGroup
-		wg.Go(func() { mustToken(t, first.Credential(e.aliceID()), tokenFor(graphScope)) })
-		time.Sleep(time.Second)
-		store.readOnly.Store(true)
-		time.AfterFunc(40*time.Second, func() { store.readOnly.Store(false) })
-		began := time.Now()
-		for {
-			_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, authcode.ErrStoreUnavailable) {
-				t.Fatalf("after %v the other replica says %v", time.Since(began), err)
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		wg.Wait()
-		e.wantRequests(1, 1)
-		expire()
-		_, err := second.Credential(e.aliceID()).GetToken(t.Context(), tokenFor(graphScope))
-		if err != nil {
-			t.Error(err)
-		}
 	})
 }
 

@@ -56,7 +56,7 @@ func TestFilesThatOthersCouldReadOrReplace(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.root && os.Geteuid() != 0 {
-				t.Skip("only root gives files away")
+				t.Skip("only root gives files away: run it as root")
 			}
 			directory := filepath.Join(t.TempDir(), "directory")
 			if err := os.Mkdir(directory, 0o700); err != nil {

@@ -100,7 +100,7 @@ func awaitPID(t *testing.T, pidFile string, exited chan error) (pid int) {
 			if err != nil {
 				t.Fatalf("the child failed: %v", err)
 			}
-			t.Skip("the server is missing")
+			t.Skip("redis-server is missing: apt-get install redis-server")
 		default:
 		}
 		text, err := os.ReadFile(pidFile)
